@@ -1,0 +1,1 @@
+"""The actors: what remembers something between two messages."""

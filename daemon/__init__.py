@@ -1,0 +1,1 @@
+"""fks: a daemon that turns trading alerts into exchange orders."""

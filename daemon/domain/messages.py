@@ -1,0 +1,230 @@
+"""Every fact and command of the daemon. Frozen: a fact does not change after it was sent.
+
+Amounts are in base units (contracts already multiplied out), prices in quote units, both Decimal;
+times are UTC seconds since the epoch; symbols are ccxt's unified ones (`BTC/USDT`, `BTC/USDT:USDT`).
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from fks.domain.alerts import Alert
+from fks.domain.money import ZERO
+from fks.domain.orders import AT_REST, Leg, OrderType, Side, State
+from msgspec import Struct, field
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """One leg sent, or to be sent, to one account; the ledger's row."""
+
+    id: str  # the first attempt's client_order_id: ours, stable for the order's whole life
+    client_order_id: str  # of the present attempt: what the exchange is asked by
+    alert_id: str
+    account: str
+    leg: Leg
+    attempt: int = 1
+    parent: str | None = None  # a protective leg's entry (its id)
+    symbol: str
+    side: Side
+    type: OrderType
+    amount: Decimal
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    time_in_force: str | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    leverage: int | None = None
+    margin_mode: str | None = None
+    attached: bool = False  # a protective leg that travels with its entry
+    state: State = State.PLANNED
+    exchange_order_id: str | None = None
+    filled: Decimal = ZERO
+    average: Decimal | None = None
+    reference_price: Decimal | None = None  # the last price when it was sized: exposure of market orders
+    reason: str | None = None
+    cancel_requested: bool = False
+    good_until: float  # not sent after this: the signal is stale
+    not_before: float = 0.0  # not sent before this: backing off
+    send_by: float | None = None  # the exchange itself refuses the request after this
+    created_at: float
+    updated_at: float
+
+    @property
+    def at_rest(self) -> bool:
+        return self.state in AT_REST
+
+    @property
+    def remaining(self) -> Decimal:
+        """What may still be filled; 0 at rest."""
+        return ZERO if self.at_rest else self.amount - self.filled
+
+
+class Fill(Struct, frozen=True, kw_only=True):
+    """An execution, once: `trade_id` is the exchange's, or made from the cumulative amount."""
+
+    order_id: str
+    trade_id: str
+    time: float
+    price: Decimal
+    amount: Decimal
+    fee: Decimal = ZERO
+    fee_currency: str | None = None
+
+
+class Trade(Struct, frozen=True, kw_only=True):
+    """An execution as an exchange reports it, within a `Report`."""
+
+    id: str
+    time: float
+    price: Decimal
+    amount: Decimal
+    fee: Decimal = ZERO
+    fee_currency: str | None = None
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What an exchange proves of one order. `filled`, `cost` and `fee` are cumulative.
+
+    `state` is OPEN, PARTIAL, FILLED, CANCELED, EXPIRED or REJECTED; `exchange_order_id` is never empty.
+    `trades` may be empty although something is filled: not every exchange tells them.
+    """
+
+    client_order_id: str
+    exchange_order_id: str
+    state: State
+    filled: Decimal = ZERO
+    average: Decimal | None = None
+    fee: Decimal = ZERO
+    fee_currency: str | None = None
+    trades: tuple[Trade, ...] = ()
+    time: float = 0.0
+    reason: str | None = None
+
+
+class Balance(Struct, frozen=True):
+    """Per currency; `free` can be spent now, `total` includes what open orders hold."""
+
+    free: dict[str, Decimal]
+    total: dict[str, Decimal]
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """Signed: above zero is long. `average` is the mean entry price, `realized` the profit so far."""
+
+    account: str
+    symbol: str
+    amount: Decimal = ZERO
+    average: Decimal = ZERO
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
+
+
+class Ticker(Struct, frozen=True):
+    symbol: str
+    last: Decimal
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    time: float = 0.0
+
+
+class Market(Struct, frozen=True, kw_only=True):
+    """What an exchange demands of an order in one market. Steps of 0 and limits of None do not bind."""
+
+    symbol: str
+    id: str
+    base: str
+    quote: str
+    kind: str = "spot"  # "spot", "swap" or "future"
+    settle: str | None = None
+    active: bool = True
+    amount_step: Decimal = ZERO
+    price_tick: Decimal = ZERO
+    min_amount: Decimal | None = None
+    max_amount: Decimal | None = None
+    min_notional: Decimal | None = None
+
+
+class TradingState(StrEnum):
+    ACTIVE = "active"
+    REDUCE = "reduce"
+    HALTED = "halted"
+
+    @property
+    def severity(self) -> int:
+        return ("active", "reduce", "halted").index(self.value)
+
+
+class NewAlert(Struct, frozen=True, kw_only=True):
+    """A validated alert on its way to the ledger."""
+
+    id: str
+    key: str  # what makes it that event: the idempotency key
+    digest: str  # of the body without its secret: same key with another digest is a conflict
+    source: str  # name of the credential that authenticated it
+    alert: Alert
+    body: dict[str, Any]  # as sent, without the secret
+    accounts: tuple[str, ...]
+    received_at: float
+    good_until: float
+
+
+class Verdict(StrEnum):
+    FRESH = "fresh"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+class Acceptance(Struct, frozen=True):
+    """What the ledger made of a `NewAlert`; `alert_id` is the first one's."""
+
+    verdict: Verdict
+    alert_id: str
+
+
+class IntentState(StrEnum):
+    ACCEPTED = "accepted"  # on disk, not yet sized
+    PLANNED = "planned"  # has orders
+    REFUSED = "refused"
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """A validated wish for one account: what, where, which way."""
+
+    alert_id: str
+    account: str
+    alert: Alert
+    received_at: float
+    good_until: float
+    state: IntentState = IntentState.ACCEPTED
+    reason: str | None = None
+    code: str | None = None
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One committed record of the journal's hash chain. `kind` is stable snake_case."""
+
+    seq: int
+    time: float
+    kind: str
+    alert_id: str | None = None
+    order_id: str | None = None
+    account: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class AccountStatus(Struct, frozen=True, kw_only=True):
+    """What an exchange actor lets the others know; it overwrites, never queues.
+
+    `ready`: markets are loaded and every order of an earlier life is resolved, so entries may go.
+    """
+
+    account: str
+    type: str
+    mode: str = "live"
+    ready: bool = False
+    reason: str = "starting"
+    balance: Balance | None = None
+    balance_at: float = 0.0
+    breaker: int = 0
+    unknown: int = 0

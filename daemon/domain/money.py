@@ -1,0 +1,61 @@
+"""Numbers that are money: strict in, exact inside, rounded only in the safe direction."""
+
+import re
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Context, Decimal, localcontext
+
+ZERO = Decimal(0)
+
+_PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+_LARGEST = Decimal("1e18")
+_SMALLEST = Decimal("1e-18")
+_WIDE = Context(prec=60)
+
+
+def parse_decimal(value: object) -> Decimal:
+    """A finite decimal from a JSON number or a decimal string (`1,234.5` has its separators removed).
+
+    Raises ValueError for booleans, NaN, infinities, `1_000`, other digits than ASCII's, and for
+    magnitudes outside 1e-18..1e18: no market has them, and they break arithmetic further on.
+    """
+    if isinstance(value, Decimal):
+        number = value
+    elif isinstance(value, str):
+        text = value.strip(" ")
+        if len(text) > 64 or not (_PLAIN.fullmatch(text) or _GROUPED.fullmatch(text)):
+            raise ValueError("not a decimal number")
+        number = Decimal(text.replace(",", ""))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = Decimal(value)
+    elif isinstance(value, float):
+        number = Decimal(repr(value))
+    else:
+        raise ValueError("not a number")
+    if not number.is_finite():
+        raise ValueError("not a finite number")
+    if number != 0 and not _SMALLEST <= abs(number) <= _LARGEST:
+        raise ValueError("out of range (1e-18 to 1e18)")
+    return number
+
+
+def floor_to(value: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of `step` not above `value` (amounts: never more than was asked for)."""
+    return _to_multiple(value, step, ROUND_DOWN)
+
+
+def price_to(value: Decimal, tick: Decimal, *, buying: bool) -> Decimal:
+    """`value` on the grid of `tick`, passively: a buyer never bids more, a seller never asks less."""
+    return _to_multiple(value, tick, ROUND_FLOOR if buying else ROUND_CEILING)
+
+
+def _to_multiple(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    if step <= 0:
+        return value
+    with localcontext(_WIDE):
+        return (value / step).to_integral_value(rounding=rounding) * step.normalize()
+
+
+def plain(value: Decimal) -> str:
+    """Digits without an exponent or trailing zeros, as users and exchanges write numbers."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

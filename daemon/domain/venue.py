@@ -1,0 +1,77 @@
+"""What the daemon needs of an exchange account. `paper` and `ccxt_venue` implement it."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from fks.domain.messages import Balance, Market, Order, Position, Report, Ticker
+from msgspec import Struct
+
+
+class Features(Struct, frozen=True, kw_only=True):
+    """What this account can do, asked of the exchange's own description rather than of a list of names.
+
+    `window_s`: the exchange itself refuses a request whose timestamp is older than this; None when it
+    has no such fence, and then an unknown order can never be proven "not placed".
+    `lag_s`: how long an executed order may be invisible to look-ups.
+    """
+
+    order_types: frozenset[str] = frozenset({"market", "limit"})
+    attached_protection: bool = False
+    oco: bool = False
+    window_s: float | None = None
+    lag_s: float = 0.0
+
+
+class Venue(Protocol):
+    """One account on one exchange.
+
+    `place` and `cancel` raise NotSent, Rejected or Unknown; every other method raises Transient when
+    there was no answer. All may raise Fatal (credentials are wrong: a human must act).
+    """
+
+    features: Features
+
+    async def open(self) -> None:
+        """Connect, load the markets, learn the clock's offset. Raises Transient."""
+
+    async def close(self) -> None: ...
+
+    def markets(self) -> Mapping[str, Market]:
+        """By unified symbol; empty until `open` has returned."""
+        ...
+
+    async def place(self, order: Order, legs: Sequence[Order], at: float) -> Sequence[Report]:
+        """Send `order` once, with the attached protective `legs` (only where `features` allow them).
+
+        `at` is the wall time that the request's own timestamp must carry, so that the fence holds.
+        Reports may cover the entry alone or also its legs.
+        """
+        ...
+
+    async def cancel(self, order: Order) -> Report | None:
+        """Ask for the order's end. None: accepted, its final state is to be asked for."""
+        ...
+
+    async def find(self, order: Order) -> Report | None:
+        """Look the order up by every route there is, trades included. None: nowhere to be seen."""
+        ...
+
+    async def open_orders(self) -> Sequence[Report]:
+        """All that is open on this account, ours and foreign."""
+        ...
+
+    async def balance(self) -> Balance: ...
+
+    async def positions(self) -> Sequence[Position]:
+        """The exchange's own positions; empty on spot accounts."""
+        ...
+
+    async def ticker(self, symbol: str) -> Ticker: ...
+
+    def hint(self, symbol: str, price: Decimal) -> None:
+        """A last price seen elsewhere, in an alert. Only the paper exchange, which has no other, listens."""
+
+    async def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or sooner when something on this account may have changed."""
+        ...

@@ -1,0 +1,1 @@
+"""The outside world other than exchanges: configuration, store, HTTP server, log, systemd."""

@@ -1,0 +1,236 @@
+"""What the journal needs of a store: the queue of the daemon, and the truth of it.
+
+A channel only says "look again"; what is to be done is what the ledger says, so that a crash, a
+restart and a second machine are the same case. Methods are synchronous: the engine runs them in its
+worker thread, those of `Ledger` inside a transaction that is on disk before anyone hears of it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar
+
+import trio
+from fks.domain.errors import Fatal, Overloaded, Refusal
+from fks.domain.messages import (
+    Acceptance,
+    Event,
+    Fill,
+    Intent,
+    NewAlert,
+    Order,
+    Position,
+    Report,
+    TradingState,
+)
+from fks.domain.orders import State
+from fks.kernel import Ref, Reply, ask
+from msgspec import Struct
+
+R = TypeVar("R")
+
+
+class JournalFull(Overloaded):
+    """No space: the whole batch was refused and nothing of it is on disk. Come again later."""
+
+
+class JournalBusy(Overloaded):
+    """Another program holds a lock on the database for too long."""
+
+
+class JournalBroken(Fatal):
+    """The disk failed or the database is damaged. Nothing after the last acknowledged write is
+    promised: stop, never retry after a failed fsync.
+    """
+
+
+class JournalLocked(Fatal):
+    """Another daemon owns this journal."""
+
+    exit_code = 77
+
+
+class SchemaTooNew(Fatal):
+    """The journal was written by a newer version of this program."""
+
+    exit_code = 78
+
+
+class Exposure(Struct, frozen=True, kw_only=True):
+    """What risk must know of an account, read in one transaction.
+
+    `live` holds every order that is not at rest, also planned and unknown ones: they count as if filled.
+    """
+
+    positions: dict[str, Position]
+    live: tuple[Order, ...]
+    realized_today: Decimal  # quote currency, since 00:00 UTC
+    placed_last_minute: int
+
+
+class Reader(Protocol):
+    """Questions. They see only what is committed."""
+
+    def unsized(self, account: str, limit: int) -> list[Intent]:
+        """Accepted intents without a decision, oldest first."""
+        ...
+
+    def live_orders(self, account: str | None = None) -> list[Order]:
+        """Every order that is not at rest, oldest first."""
+        ...
+
+    def exposure(self, account: str, now: float) -> Exposure: ...
+    def order(self, any_id: str) -> Order | None:
+        """By our id, any attempt's client order id, or the exchange's id."""
+        ...
+
+    def orders(
+        self,
+        *,
+        limit: int = 100,
+        before: str | None = None,
+        state: str | None = None,
+        account: str | None = None,
+    ) -> list[Order]:
+        """Newest first. `before` is an order's id."""
+        ...
+
+    def orders_of(self, alert_id: str) -> list[Order]: ...
+    def fills_of(self, order_id: str) -> list[Fill]: ...
+    def account_fills(self, account: str) -> list[tuple[Order, Fill]]:
+        """Every fill of an account with its order, oldest first: what the paper exchange is rebuilt from."""
+        ...
+
+    def intents_of(self, alert_id: str) -> list[Intent]: ...
+    def alert(self, alert_id: str) -> dict[str, Any] | None:
+        """The row as JSON-ready values: id, key, source, state, body, received_at, ..."""
+        ...
+
+    def alerts(
+        self, *, limit: int = 100, before: str | None = None, state: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Newest first. `before` is an alert's id."""
+        ...
+
+    def positions(self, account: str | None = None) -> list[Position]: ...
+    def events(self, after: int, limit: int = 1000) -> list[Event]:
+        """Of the chain, with `seq` above `after`, in order."""
+        ...
+
+    def backlog(self) -> int:
+        """Intents without a decision plus orders planned or in flight: what the daemon still owes."""
+        ...
+
+    def trading(self) -> dict[str | None, TradingState]:
+        """Trading state by account; None is the global one. Absent means active."""
+        ...
+
+
+class Ledger(Reader, Protocol):
+    """Changes. Each either happens whole or raises and changes nothing."""
+
+    def accept(self, new: NewAlert) -> Acceptance:
+        """Store the alert and one intent per account; or tell that its key is there already."""
+        ...
+
+    def plan(self, intent: Intent, orders: Sequence[Order]) -> None:
+        """The sizing's decision: `accepted → planned`, with its orders in state PLANNED."""
+        ...
+
+    def refuse(self, intent: Intent, refusal: Refusal) -> None:
+        """The sizing's other decision: `accepted → refused`."""
+        ...
+
+    def claim(self, account: str, *, now: float, window: float, limit: int) -> list[Order]:
+        """`planned → sending` with `send_by = now + window`, for what may be sent now.
+
+        Exits go before entries; which orders may overtake is `domain.dispatch`'s decision. Attached
+        legs are claimed together with their entry. What is past `good_until` is refused as stale.
+        """
+        ...
+
+    def settle(self, order_id: str, report: Report, now: float) -> Order:
+        """Write down what the exchange proves: state, new fills (each once), position, alert's state.
+
+        A report that says less than is known already changes nothing. Raises IllegalTransition.
+        """
+        ...
+
+    def mark(self, order_id: str, state: State, reason: str, now: float) -> Order:
+        """A state without an exchange's report: UNKNOWN, REJECTED, REFUSED, CANCELED."""
+        ...
+
+    def retry(self, order_id: str, *, reason: str, not_before: float, now: float, attempt: int) -> Order:
+        """`sending | unknown → planned`: proven not placed. A higher `attempt` gets a new client id."""
+        ...
+
+    def resize(self, order_id: str, amount: Decimal, now: float) -> Order:
+        """A planned protective leg follows what its entry has filled."""
+        ...
+
+    def request_cancel(self, order_ids: Sequence[str], now: float, by: str) -> list[Order]:
+        """Mark for cancelling; planned ones are canceled at once. Returns those not at rest."""
+        ...
+
+    def set_trading(self, account: str | None, state: TradingState, by: str, now: float) -> None: ...
+
+    def note(self, kind: str, *, account: str | None = None, **data: Any) -> None:
+        """An event that changes nothing else: start, stop, alarm, refused request."""
+        ...
+
+
+class Store(Protocol):
+    """An engine: `commit` in its writer thread, `read` in any other. Both block."""
+
+    def commit(self, operations: Sequence[Callable[[Ledger], Any]]) -> "Committed":
+        """Run all in one transaction with one fsync; each that raises is rolled back alone.
+
+        Raises JournalFull, JournalBusy (nothing of the batch is stored) or JournalBroken.
+        """
+        ...
+
+    def read(self, query: Callable[[Reader], R]) -> R: ...
+    def close(self) -> None: ...
+
+
+class Committed(Struct, frozen=True):
+    """What a batch came to: an operation's value or its error, in order, and the events it appended."""
+
+    results: tuple[Any, ...]  # a value, or the Exception that this operation raised
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The journal's one message: a change, and where to tell that it is on disk."""
+
+    operation: Callable[[Ledger], Any]
+    reply: Reply[Any]
+
+
+class Journal:
+    """The way to the ledger for every actor: writes go through the journal's mailbox, reads do not."""
+
+    def __init__(self, ref: Ref[Write], store: Store) -> None:
+        self._ref = ref
+        self._store = store
+
+    async def write(self, operation: Callable[[Ledger], R], *, within: float = 5.0) -> R:
+        """Run one change; return when it is on disk.
+
+        Raises what the operation raises, JournalFull or JournalBusy, or `trio.TooSlowError`: then
+        treat its effect as unknown.
+        """
+        return await ask(self._ref, lambda reply: Write(operation, reply), within=within)
+
+    async def offer(self, operation: Callable[[Ledger], R], *, within: float = 5.0) -> R:
+        """As `write`, but refused at once when the mailbox is full. Raises Overloaded."""
+        reply = Reply[R]()
+        if not self._ref.offer(Write(operation, reply)):
+            raise Overloaded("the journal's mailbox is full")
+        with trio.fail_after(within):
+            return await reply.get()
+
+    async def read(self, query: Callable[[Reader], R]) -> R:
+        """Answer a question from what is committed, in a worker thread."""
+        return await trio.to_thread.run_sync(self._store.read, query)

@@ -1,0 +1,1 @@
+"""Everything that talks to an exchange, and the exchange that lives inside the daemon."""
