@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 import structlog
 import trio
+
 from fks.domain.errors import Fatal, Transient
 
 M = TypeVar("M")

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 import trio
+from msgspec import Struct
+
 from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.messages import (
     Acceptance,
@@ -25,7 +27,6 @@ from fks.domain.messages import (
 )
 from fks.domain.orders import State
 from fks.kernel import Ref, Reply, ask
-from msgspec import Struct
 
 R = TypeVar("R")
 

@@ -12,10 +12,11 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+
 from fks.domain.errors import Refusal
 from fks.domain.money import parse_decimal
 from fks.domain.orders import OrderType
-from msgspec import Struct
 
 SECRET_FIELD = "secret"  # noqa: S105 - a field's name
 

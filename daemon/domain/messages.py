@@ -8,10 +8,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct, field
+
 from fks.domain.alerts import Alert
 from fks.domain.money import ZERO
 from fks.domain.orders import AT_REST, Leg, OrderType, Side, State
-from msgspec import Struct, field
 
 
 class Order(Struct, frozen=True, kw_only=True):

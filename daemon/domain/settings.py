@@ -6,10 +6,11 @@ An unknown key is an error, so a misspelt limit is never silently no limit.
 from decimal import Decimal
 from typing import Any, Literal
 
+from msgspec import Struct, field
+
 from fks.domain.limits import BreakerRules
 from fks.domain.money import ZERO
 from fks.domain.secret import Secret
-from msgspec import Struct, field
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from fks.domain.messages import Balance, Market, Order, Position, Report, Ticker
 from msgspec import Struct
+
+from fks.domain.messages import Balance, Market, Order, Position, Report, Ticker
 
 
 class Features(Struct, frozen=True, kw_only=True):
