@@ -5,6 +5,7 @@ restart and a second machine are the same case. Methods are synchronous: the eng
 worker thread, those of `Ledger` inside a transaction that is on disk before anyone hears of it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.messages import (
     Acceptance,
     Event,
+    Exposure,
     Fill,
     Intent,
     NewAlert,
@@ -55,18 +57,6 @@ class SchemaTooNew(Fatal):
     """The journal was written by a newer version of this program."""
 
     exit_code = 78
-
-
-class Exposure(Struct, frozen=True, kw_only=True):
-    """What risk must know of an account, read in one transaction.
-
-    `live` holds every order that is not at rest, also planned and unknown ones: they count as if filled.
-    """
-
-    positions: dict[str, Position]
-    live: tuple[Order, ...]
-    realized_today: Decimal  # quote currency, since 00:00 UTC
-    placed_last_minute: int
 
 
 class Reader(Protocol):
@@ -142,11 +132,14 @@ class Ledger(Reader, Protocol):
         """The sizing's other decision: `accepted → refused`."""
         ...
 
-    def claim(self, account: str, *, now: float, window: float, limit: int) -> list[Order]:
+    def claim(
+        self, account: str, *, now: float, window: float, limit: int, entries: bool = True
+    ) -> list[Order]:
         """`planned → sending` with `send_by = now + window`, for what may be sent now.
 
         Exits go before entries; which orders may overtake is `domain.dispatch`'s decision. Attached
         legs are claimed together with their entry. What is past `good_until` is refused as stale.
+        Without `entries` only exits are claimed (breaker open, trading halted).
         """
         ...
 
@@ -165,8 +158,8 @@ class Ledger(Reader, Protocol):
         """`sending | unknown → planned`: proven not placed. A higher `attempt` gets a new client id."""
         ...
 
-    def resize(self, order_id: str, amount: Decimal, now: float) -> Order:
-        """A planned protective leg follows what its entry has filled."""
+    def release(self, order_id: str, amount: Decimal, now: float) -> Order:
+        """A held protective leg may be sent from now on, for that amount."""
         ...
 
     def request_cancel(self, order_ids: Sequence[str], now: float, by: str) -> list[Order]:
@@ -232,6 +225,11 @@ class Journal:
         with trio.fail_after(within):
             return await reply.get()
 
-    async def read(self, query: Callable[[Reader], R]) -> R:
-        """Answer a question from what is committed, in a worker thread."""
-        return await trio.to_thread.run_sync(self._store.read, query)
+    async def read(self, query: Callable[[Reader], R], *, within: float = math.inf) -> R:
+        """Answer a question from what is committed, in a worker thread.
+
+        Raises `trio.TooSlowError`: the thread is left to itself, its answer is dropped. Without
+        `within` the read is awaited to its end, also when the asker is cancelled.
+        """
+        with trio.fail_after(within):
+            return await trio.to_thread.run_sync(self._store.read, query, abandon_on_cancel=within < math.inf)

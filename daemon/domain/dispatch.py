@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fks.domain.messages import Order
-from fks.domain.orders import IN_FLIGHT, LIVE, Leg, State
+from fks.domain.orders import IN_FLIGHT, Leg, State
 
 
 def is_exit(order: Order) -> bool:
@@ -16,36 +16,26 @@ def dispatchable(live: Sequence[Order], now: float) -> list[Order]:
 
     An order waits for an earlier one of the same symbol that is not settled on the exchange when
     either of the two is an exit or they look opposite ways: close before open, never overtaking. Two
-    entries of the same side are independent. A protective leg is sent with its entry or, when it is
-    not attached, once the entry has come to rest with a fill.
+    entries of the same side are independent. A protective leg waits for nobody but another exit; it
+    is held (`not_before` infinite) until its entry has a fill, and an attached one never goes alone.
     """
     ready: list[Order] = []
     ahead: dict[str, list[Order]] = {}
-    entries = {order.id: order for order in live}
     for order in sorted(live, key=lambda one: (one.created_at, one.leg is not Leg.CLOSE, one.id)):
         queue = ahead.setdefault(order.symbol, [])
-        if order.state is State.PLANNED and not order.cancel_requested:
-            waits = order.not_before > now or _waits_for_entry(order, entries)
-            if not waits and not any(_conflict(order, earlier) for earlier in queue):
+        if order.state is State.PLANNED:
+            free = order.not_before <= now and not order.attached and not order.cancel_requested
+            if free and not any(_conflict(order, earlier) for earlier in queue):
                 ready.append(order)
             if order.leg.protective:
-                continue  # it waits for its own entry; nobody waits for it
-        if order.state is State.PLANNED or order.state in IN_FLIGHT:
-            queue.append(order)
+                continue  # nobody waits for a leg that is not on its way
+        if order.state is State.PLANNED or order.state in IN_FLIGHT or order.cancel_requested:
+            queue.append(order)  # a cancel under way holds the coins that an exit wants to sell
     ready.sort(key=lambda one: (not is_exit(one), one.created_at))
     return ready
 
 
 def _conflict(order: Order, earlier: Order) -> bool:
-    if order.parent == earlier.id:
-        return False
+    if order.leg.protective:
+        return is_exit(earlier)
     return is_exit(order) or is_exit(earlier) or order.side is not earlier.side
-
-
-def _waits_for_entry(order: Order, live: dict[str, Order]) -> bool:
-    if not order.leg.protective:
-        return False
-    if order.attached:
-        return True  # claimed with its entry, never alone
-    entry = live.get(order.parent or "")
-    return entry is not None and (entry.state in LIVE or not entry.at_rest)

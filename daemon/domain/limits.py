@@ -1,6 +1,6 @@
 """Token bucket and circuit breaker. Time is an argument; nothing here sleeps or knows an actor."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -38,6 +38,25 @@ class Bucket:
     def freeze(self, until: float) -> None:
         """Nothing before `until` (Retry-After, a ban)."""
         self._full_at = max(self._full_at, until + self.burst / self.rate)
+
+
+@dataclass(slots=True)
+class BucketPerKey:
+    """A bucket for each of at most `most` keys (addresses); the one unused for longest is forgotten."""
+
+    rate: float
+    burst: float
+    most: int = 10_000
+    _buckets: OrderedDict[str, Bucket] = field(init=False, default_factory=OrderedDict)
+
+    def allow(self, key: str, now: float) -> bool:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(self.rate, self.burst)
+            if len(self._buckets) > self.most:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(key)
+        return bucket.allow(now)
 
 
 class BreakerState(IntEnum):

@@ -229,3 +229,15 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     balance_at: float = 0.0
     breaker: int = 0
     unknown: int = 0
+
+
+class Exposure(Struct, frozen=True, kw_only=True):
+    """What risk must know of an account, read in one transaction.
+
+    `live` holds every order that is not at rest, also planned and unknown ones: they count as if filled.
+    """
+
+    positions: dict[str, Position]
+    live: tuple[Order, ...]
+    realized_today: Decimal  # quote currency, since 00:00 UTC
+    placed_last_minute: int

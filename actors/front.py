@@ -1,0 +1,239 @@
+"""The door: bytes in, reply out. Thin; what it checks is decided in `domain.gate`.
+
+A bare ASGI callable, because a framework would cancel the handler when the client hangs up, and a
+webhook must not die between its commit and its dispatch. No reply before the alert is on disk.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from fks.domain import replies
+from fks.domain.addresses import Network, contains, sender_address
+from fks.domain.errors import Fatal, FksError, Overloaded, Refusal
+from fks.domain.events import Kind
+from fks.domain.gate import Denied, GateRules, Indexes, admit
+from fks.domain.limits import BucketPerKey
+from fks.domain.messages import Event, NewAlert, Verdict
+from fks.domain.outcome import AlertState
+from fks.infra.health import healthz, readyz
+from fks.infra.metrics import Metrics
+from fks.infra.problem import problem
+from fks.ledger import Journal
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Response = tuple[int, bytes, dict[str, str]]
+
+MAX_BODY = 16_384
+RETRY = {"retry-after": "5"}  # TradingView comes again 5 s after a 5xx
+_WEBHOOKS = ("/webhook", "/webhook/tradingview")
+_SETTLED = {f"alert_{state}" for state in replies.SETTLED}
+
+log = structlog.get_logger(actor="front")
+
+
+class Waiters:
+    """Requests that wait for the outcome of their alert; the journal's fan-out wakes them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, trio.Event] = {}
+
+    def expect(self, alert_id: str) -> trio.Event:
+        return self._waiting.setdefault(alert_id, trio.Event())
+
+    def forget(self, alert_id: str) -> None:
+        self._waiting.pop(alert_id, None)
+
+    def observe(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.alert_id in self._waiting and event.kind in _SETTLED:
+                self._waiting[event.alert_id].set()
+
+
+@dataclass(slots=True)
+class Front:
+    """One per process. `unready` gives the reasons against taking alerts now; none means ready."""
+
+    journal: Journal
+    rules: GateRules
+    allow: Sequence[Network]
+    trusted_proxies: Sequence[Network]
+    indexes: Indexes
+    waiters: Waiters
+    metrics: Metrics
+    unready: Callable[[], Sequence[str]]
+    wall: Callable[[], float]
+    rate: BucketPerKey = field(init=False)
+
+    def __post_init__(self) -> None:
+        rate = self.rules.webhook.rate
+        self.rate = BucketPerKey(rate.per_minute / 60, rate.burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        status, body, headers = await self._route(scope, receive)
+        headers.setdefault("content-type", "application/json")
+        headers["content-length"] = str(len(body))
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _route(self, scope: Scope, receive: Receive) -> Response:
+        path, method = scope["path"], scope["method"]
+        if path in _WEBHOOKS:
+            if method != "POST":
+                return _problem(405, f"{path} takes POST, not {method}", headers={"allow": "POST"})
+            return await self._webhook(scope, receive)
+        if path not in ("/healthz", "/readyz"):
+            return _problem(404, f"there is no {path[:100]} here; alerts go to POST /webhook/tradingview")
+        if method not in ("GET", "HEAD"):
+            return _problem(405, f"{path} takes GET, not {method}", headers={"allow": "GET, HEAD"})
+        return await healthz(self.journal) if path == "/healthz" else readyz(self.unready())
+
+    async def _webhook(self, scope: Scope, receive: Receive) -> Response:
+        began = trio.current_time()
+        response = await self._judge(scope, receive)
+        self.metrics.webhook(response[0], trio.current_time() - began)
+        return response
+
+    async def _judge(self, scope: Scope, receive: Receive) -> Response:
+        """Address, size, rate, then the gate: the cheap refusals first."""
+        headers = _headers(scope)
+        peer = scope["client"][0] if scope.get("client") else None
+        address = sender_address(peer, headers.get("x-forwarded-for"), self.trusted_proxies)
+        if address is not None and not contains(self.allow, address):
+            log.warning("webhook_denied", address=address, reason="address")
+            return _problem(403, "this address may not send alerts; see webhook.allow")
+        body = await _read(receive, headers)
+        if body is None:
+            return _problem(413, f"an alert has at most {MAX_BODY} bytes", headers={"connection": "close"})
+        within_rate = self.rate.allow(address or "unix", trio.current_time())
+        try:
+            new = admit(headers, body, self.rules, self.indexes, self.wall())
+        except Denied:
+            return await self._denied(address, within_rate=within_rate)
+        except Refusal as refusal:
+            if not within_rate:
+                return self._too_fast(authentic=True)
+            return await self._refused(refusal, address)
+        if not within_rate:
+            return self._too_fast(authentic=True)
+        if reasons := self.unready():
+            return _problem(503, "not taking alerts now: " + "; ".join(reasons), headers=dict(RETRY))
+        return await self._accept(new)
+
+    async def _accept(self, new: NewAlert) -> Response:
+        """Write it down, then wait a moment for what becomes of it."""
+        settled = self.waiters.expect(new.id)
+        try:
+            try:
+                acceptance = await self.journal.offer(lambda ledger: ledger.accept(new))
+            except (Overloaded, Fatal, trio.TooSlowError) as error:
+                # Nothing was accepted; after a timeout it may have been, and then a re-send is a duplicate.
+                log.error("alert_not_stored", alert_id=new.id, reason=str(error) or "the journal is slow")
+                return _problem(503, "the alert could not be stored; send it again", headers=dict(RETRY))
+            if acceptance.verdict is Verdict.CONFLICT:
+                self.metrics.validation_failure("gate.conflict")
+                log.error("alert_conflict", alert_id=acceptance.alert_id)
+                detail = (
+                    "an alert with the same key and another body was accepted before; give each its own id"
+                )
+                return _problem(409, detail, alert_id=acceptance.alert_id)
+            if acceptance.verdict is Verdict.DUPLICATE:
+                return await self._duplicate(acceptance.alert_id, new)
+            log.info(
+                "alert_accepted", alert_id=new.id, symbol=new.alert.symbol, action=new.alert.action.value
+            )
+            with trio.move_on_after(self.rules.webhook.wait_s):
+                await settled.wait()
+            return await self._outcome(new)
+        finally:
+            self.waiters.forget(new.id)
+
+    async def _outcome(self, new: NewAlert) -> Response:
+        state, intents, orders = await self.journal.read(
+            lambda ledger: (ledger.alert_state(new.id), ledger.intents_of(new.id), ledger.orders_of(new.id))
+        )
+        if state is AlertState.REFUSED:
+            code, reason = replies.refusal(intents, orders)
+            return _problem(422, reason, alert_id=new.id, reason=code)
+        if state in replies.SETTLED:
+            return 200, msgspec.json.encode(replies.success(new.id, new.alert, orders)), {}
+        return 202, msgspec.json.encode({"status": "accepted", "alert_id": new.id}), {}
+
+    async def _duplicate(self, alert_id: str, new: NewAlert) -> Response:
+        """The reply to a re-send carries the first one's outcome, whatever that is."""
+        state, intents, orders = await self.journal.read(
+            lambda ledger: (
+                ledger.alert_state(alert_id),
+                ledger.intents_of(alert_id),
+                ledger.orders_of(alert_id),
+            )
+        )
+        log.info("alert_duplicate", alert_id=alert_id, state=state)
+        reply = replies.success(alert_id, new.alert, orders) | {"status": "duplicate", "state": state}
+        if state is AlertState.REFUSED:
+            reply["reason"], reply["detail"] = replies.refusal(intents, orders)
+        return 200, msgspec.json.encode(reply), {}
+
+    async def _denied(self, address: str | None, *, within_rate: bool) -> Response:
+        self.metrics.signature_failure()
+        if not within_rate:
+            return self._too_fast(authentic=False)
+        log.warning("webhook_denied", address=address, reason="authentication")
+        await self._note(Kind.WEBHOOK_DENIED, address=address)
+        return _problem(401, "no valid signature or secret", headers={"www-authenticate": "Signature"})
+
+    async def _refused(self, refusal: Refusal, address: str | None) -> Response:
+        self.metrics.validation_failure(refusal.code)
+        log.warning("alert_rejected", code=refusal.code, detail=refusal.detail, field=refusal.field)
+        await self._note(Kind.ALERT_REJECTED, code=refusal.code, detail=refusal.detail, address=address)
+        return _problem(400, refusal.detail, code=refusal.code, field=refusal.field)
+
+    def _too_fast(self, *, authentic: bool) -> Response:
+        """429 means a lost alert to TradingView, so the owner's own alerts get the 503 that it re-sends on."""
+        self.metrics.rate_limited("webhook")
+        return _problem(503 if authentic else 429, "too many requests from this address", headers=dict(RETRY))
+
+    async def _note(self, kind: Kind, **data: Any) -> None:
+        """The audit record of a refusal. It may be lost with a full disk; the reply must not be."""
+        try:
+            await self.journal.offer(lambda ledger: ledger.note(kind, **data))
+        except (FksError, trio.TooSlowError) as error:
+            log.warning("audit_record_lost", kind=kind, reason=str(error))
+
+
+def _headers(scope: Scope) -> Mapping[str, str]:
+    """Lower-case names; of a repeated one the last counts, but addresses that were passed on add up."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key == "x-forwarded-for" and key in headers else text
+    return headers
+
+
+async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes | None:
+    """The request's body; None as soon as it is known to be too large."""
+    length = headers.get("content-length", "0")
+    if length.isdigit() and int(length) > MAX_BODY:
+        return None
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _problem(status: int, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> Response:
+    body, own = problem(status, "", detail, **extra)
+    return status, body, own | (headers or {})

@@ -1,0 +1,236 @@
+"""The one decision: from an intent and what is known of its account to the orders it becomes.
+
+Pure. The sizing actor gathers a `View`, asks `decide`, and writes the answer into the ledger.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from fks.domain import risk, sizing
+from fks.domain.alerts import Action, Alert
+from fks.domain.dispatch import is_exit
+from fks.domain.errors import Refusal
+from fks.domain.ids import client_order_id
+from fks.domain.messages import Exposure, Intent, Market, Order, TradingState
+from fks.domain.money import ZERO, floor_to, plain, price_to
+from fks.domain.orders import Leg, OrderType, Side
+from fks.domain.protection import HELD
+from fks.domain.settings import RiskSettings, SizingSettings
+from fks.domain.venue import Features
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known when an intent is decided. `price` is the last one; `free_base` what can be sold."""
+
+    market: Market
+    features: Features
+    exposure: Exposure
+    trading: TradingState
+    now: float
+    price: Decimal | None = None
+    equity: Decimal | None = None
+    free_base: Decimal | None = None
+
+
+class Planned(Struct, frozen=True):
+    """The orders to plan (none for a `cancel`), and the live orders to cancel."""
+
+    orders: tuple[Order, ...] = ()
+    cancel: tuple[str, ...] = ()
+
+
+class Wait(Struct, frozen=True):
+    """Not decidable before these orders are canceled: a close must know what is left to close."""
+
+    cancel: tuple[str, ...]
+
+
+Decision = Planned | Wait
+
+
+def decide(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Decision:
+    """What becomes of the intent. Raises Refusal with a stable code and the numbers."""
+    if view.now > intent.good_until:
+        raise Refusal("gate.stale", "the alert grew too old before it could be decided")
+    match intent.alert.action:
+        case Action.CANCEL:
+            return Planned(cancel=tuple(one.id for one in _entries(view)))
+        case Action.CLOSE:
+            return _close(intent, view)
+        case Action.BUY | Action.SELL:
+            return _enter(intent, view, size, limits)
+
+
+def _live(view: View) -> list[Order]:
+    return [order for order in view.exposure.live if order.symbol == view.market.symbol]
+
+
+def _entries(view: View) -> list[Order]:
+    """Entries not yet (fully) filled; protection of what is filled stays."""
+    return [order for order in _live(view) if not is_exit(order)]
+
+
+def _close(intent: Intent, view: View) -> Decision:
+    live = _live(view)
+    if live:
+        return Wait(tuple(order.id for order in live))
+    held = view.exposure.positions.get(view.market.symbol)
+    amount = held.amount if held else ZERO
+    if view.market.kind == "spot" and view.free_base is not None:
+        amount = min(amount, view.free_base)  # fees taken in base, withdrawals, a human's own sale
+    rounded = floor_to(abs(amount), view.market.amount_step)
+    if rounded <= 0:
+        raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
+    _check_minimum(rounded, view)
+    side = Side.SELL if amount > 0 else Side.BUY
+    return Planned((_order(intent, view, Leg.CLOSE, side=side, type=OrderType.MARKET, amount=rounded),))
+
+
+def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
+    alert = intent.alert
+    _check_type(alert, view.features)
+    side = Side(alert.action.value)
+    buying = side is Side.BUY
+    tick = view.market.price_tick
+    limit = alert.price if _limit(alert) else None
+    price = price_to(limit, tick, buying=buying) if limit else None
+    stop = price_to(alert.stop_price, tick, buying=not buying) if alert.stop_price else None
+    reference = price or stop or view.price
+    rules = sizing.effective_rules(alert, size)
+    wanted = sizing.amount_for(alert, rules, price=reference, equity=view.equity)
+    amount = floor_to(wanted, view.market.amount_step)
+    _check_amount(amount, wanted, view, reference)
+    entry = _order(
+        intent,
+        view,
+        Leg.ENTRY,
+        side=side,
+        type=alert.order_type,
+        amount=amount,
+        price=price,
+        stop_price=stop,
+        trail_percent=alert.trail_percent,
+        time_in_force=alert.time_in_force,
+        post_only=alert.post_only,
+        reduce_only=alert.reduce_only,
+        leverage=alert.leverage,
+        margin_mode=alert.margin_mode,
+    )
+    risk.check_trading(view.trading, view.exposure, entry)
+    risk.check(entry, view.price, view.exposure, limits)
+    return Planned((entry, *_legs(intent, view, entry, reference)))
+
+
+def _limit(alert: Alert) -> bool:
+    """A market alert's `price` is what the sender saw, not a limit."""
+    return alert.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+
+def _check_type(alert: Alert, features: Features) -> None:
+    if alert.order_type not in features.order_types:
+        able = ", ".join(sorted(features.order_types))
+        raise Refusal(
+            "order.unsupported", f"this account takes {able} orders, not {alert.order_type}", "order_type"
+        )
+
+
+def _check_amount(amount: Decimal, wanted: Decimal, view: View, price: Decimal | None) -> None:
+    if amount <= 0:
+        step = plain(view.market.amount_step)
+        raise Refusal("order.below_minimum", f"{plain(wanted)} is less than one step of {step}", "amount")
+    _check_minimum(amount, view, price)
+    if view.market.max_amount is not None and amount > view.market.max_amount:
+        most = plain(view.market.max_amount)
+        raise Refusal(
+            "order.above_maximum", f"{plain(amount)} is more than the market takes: {most}", "amount"
+        )
+
+
+def _check_minimum(amount: Decimal, view: View, price: Decimal | None = None) -> None:
+    least = sizing.minimum(view.market, price or view.price)
+    if amount < least:
+        raise Refusal(
+            "order.below_minimum",
+            f"{plain(amount)} {view.market.base} is less than {view.market.symbol} takes: "
+            f"{plain(round(least, 12))} {view.market.base}",
+            "amount",
+        )
+
+
+def _legs(intent: Intent, view: View, entry: Order, reference: Decimal | None) -> Sequence[Order]:
+    """The protective orders that the alert asks for, prices rounded towards safety."""
+    alert = intent.alert
+    if not (alert.stop_loss or alert.take_profit):
+        return ()
+    if reference is None:
+        raise Refusal("sizing.no_price", "there is no price to place the stop loss and take profit from")
+    tick, buying = view.market.price_tick, entry.side is Side.BUY
+    legs = []
+    if alert.stop_loss:
+        stop = sizing.target_price(alert.stop_loss, reference, profit=False, buying=buying)
+        # the stop nearer to the entry loses less
+        at = price_to(stop, tick, buying=not buying)
+        legs.append(_leg(intent, view, entry, Leg.STOP_LOSS, amount=entry.amount, at=at))
+    left = entry.amount
+    for number, target in enumerate(alert.take_profit):
+        last = number == len(alert.take_profit) - 1
+        share = floor_to(entry.amount * (target.share or 1), view.market.amount_step)
+        # the last of shares that make a whole takes what the rounding of the others left
+        whole = sum((one.share or Decimal(1)) for one in alert.take_profit) == 1
+        amount = left if last and whole else min(share, left)
+        left -= amount
+        profit = sizing.target_price(target, reference, profit=True, buying=buying)
+        at = price_to(profit, tick, buying=not buying)
+        _check_minimum(amount, view, at)
+        legs.append(_leg(intent, view, entry, Leg.TAKE_PROFIT, number=number, amount=amount, at=at))
+    return legs
+
+
+def _leg(
+    intent: Intent, view: View, entry: Order, leg: Leg, *, amount: Decimal, at: Decimal, number: int = 0
+) -> Order:
+    stop = leg is Leg.STOP_LOSS
+    attached = view.features.attached_protection
+    return _order(
+        intent,
+        view,
+        leg,
+        number=number,
+        side=entry.side.opposite,
+        type=OrderType.STOP if stop else OrderType.LIMIT,
+        amount=amount,
+        price=None if stop else at,
+        stop_price=at if stop else None,
+        reduce_only=view.market.kind != "spot",
+        parent=entry.id,
+        attached=attached,
+        not_before=0.0 if attached else HELD,
+    )
+
+
+def _order(
+    intent: Intent, view: View, leg: Leg, *, side: Side, amount: Decimal, number: int = 0, **more: Any
+) -> Order:
+    name = f"{leg}-{number}" if number else str(leg)
+    id_ = client_order_id(intent.alert_id, intent.account, name, 1)
+    more.setdefault("reduce_only", leg is Leg.CLOSE and view.market.kind != "spot")
+    return Order(
+        id=id_,
+        client_order_id=id_,
+        alert_id=intent.alert_id,
+        account=intent.account,
+        leg=leg,
+        symbol=view.market.symbol,
+        side=side,
+        amount=amount,
+        reference_price=view.price,
+        good_until=intent.good_until,
+        created_at=view.now,
+        updated_at=view.now,
+        **more,
+    )

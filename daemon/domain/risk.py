@@ -1,0 +1,103 @@
+"""When not at all: the limits that an order must keep before anything is sent.
+
+Orders that are planned, sent or unknown count as if they were filled, so that no race of alerts
+passes a limit. A limit of 0 does not bind.
+"""
+
+from decimal import Decimal
+
+from fks.domain.dispatch import is_exit
+from fks.domain.errors import Refusal
+from fks.domain.messages import Exposure, Order, TradingState
+from fks.domain.money import ZERO, plain
+from fks.domain.orders import OrderType, Side, State
+from fks.domain.settings import RiskSettings
+
+
+def position_after(exposure: Exposure, order: Order) -> Decimal:
+    """The signed position if this order and every live one of its side were filled in full."""
+    held = exposure.positions.get(order.symbol)
+    amount = held.amount if held else ZERO
+    sign = 1 if order.side is Side.BUY else -1
+    pending = sum(
+        (
+            live.remaining
+            for live in exposure.live
+            if live.symbol == order.symbol and live.side is order.side and not is_exit(live)
+        ),
+        start=ZERO,
+    )
+    return amount + sign * (pending + order.amount)
+
+
+def reduces(exposure: Exposure, order: Order) -> bool:
+    """Whether the order can only make the position smaller, whatever of the live ones is filled."""
+    held = exposure.positions.get(order.symbol)
+    amount = held.amount if held else ZERO
+    after = position_after(exposure, order)
+    return is_exit(order) or (amount != 0 and amount * after >= 0 and abs(after) < abs(amount))
+
+
+def check_trading(state: TradingState, exposure: Exposure, order: Order) -> None:
+    """Raises Refusal when the trading state does not allow this order."""
+    if state is TradingState.HALTED and not is_exit(order):
+        raise Refusal("risk.halted", "trading is halted: `fks resume` allows entries again")
+    if state is TradingState.REDUCE and not reduces(exposure, order):
+        raise Refusal("risk.reduce_only", "only what reduces a position is allowed: `fks resume` ends that")
+
+
+def check(order: Order, price: Decimal | None, exposure: Exposure, limits: RiskSettings) -> None:
+    """Raises Refusal naming the limit, with the numbers. What only reduces always passes."""
+    if reduces(exposure, order):
+        return
+    _check_loss(exposure, limits)
+    _check_counts(exposure, limits)
+    _check_deviation(order, price, limits)
+    reference = order.price or order.stop_price or price
+    if not (limits.max_order_notional or limits.max_position_notional):
+        return
+    if reference is None:
+        raise Refusal("risk.no_price", "there is no price to check the limits with: try again later")
+    notional = order.amount * reference
+    _within("risk.max_order_notional", "order's notional", notional, limits.max_order_notional)
+    after = abs(position_after(exposure, order)) * reference
+    _within("risk.max_position_notional", "position's notional", after, limits.max_position_notional)
+
+
+def _check_loss(exposure: Exposure, limits: RiskSettings) -> None:
+    if limits.max_daily_loss and -exposure.realized_today >= limits.max_daily_loss:
+        raise Refusal(
+            "risk.max_daily_loss",
+            f"today's loss is {plain(-exposure.realized_today)}, the limit {plain(limits.max_daily_loss)}: "
+            "the account only reduces until 00:00 UTC",
+        )
+
+
+def _check_counts(exposure: Exposure, limits: RiskSettings) -> None:
+    entries = [live for live in exposure.live if not is_exit(live)]
+    most = limits.max_open_orders
+    if most and len(entries) >= most:
+        raise Refusal("risk.max_open_orders", f"{len(entries)} orders are open, the limit is {most}")
+    recent = exposure.placed_last_minute + sum(live.state is State.PLANNED for live in entries)
+    most = limits.max_orders_per_minute
+    if most and recent >= most:
+        raise Refusal("risk.max_orders_per_minute", f"{recent} orders within a minute, the limit is {most}")
+
+
+def _check_deviation(order: Order, price: Decimal | None, limits: RiskSettings) -> None:
+    if not limits.max_price_deviation or order.type is not OrderType.LIMIT or not (order.price and price):
+        return
+    # Both ways: a digit too few is as much a slip as a digit too many.
+    deviation = abs(order.price - price) / price
+    if deviation > limits.max_price_deviation:
+        raise Refusal(
+            "risk.max_price_deviation",
+            f"the limit price {plain(order.price)} is {deviation:.2%} away from the last price "
+            f"{plain(price)}; the limit is {limits.max_price_deviation:.2%}",
+            "price",
+        )
+
+
+def _within(code: str, what: str, value: Decimal, limit: Decimal) -> None:
+    if limit and value > limit:
+        raise Refusal(code, f"the {what} would be {plain(round(value, 8))}, the limit is {plain(limit)}")

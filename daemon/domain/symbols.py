@@ -1,0 +1,67 @@
+"""From what a sender calls a market to the one market that he means, or a refusal."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+
+from fks.domain.errors import Refusal
+from fks.domain.messages import Market
+
+_PREFIX = re.compile(r"^[A-Z0-9_]{2,24}:(?=[A-Z0-9])")
+_PERPETUAL = re.compile(r"(\.P|[-_]?PERP)$")
+
+
+class SymbolIndex:
+    """Look-up of one account's markets; built once per market table.
+
+    The configured aliases win, then the unified symbol, the exchange's own id, base and quote glued
+    together. What names a perpetual (`.P`, `PERP`) never becomes a spot market.
+    """
+
+    def __init__(self, markets: Mapping[str, Market], aliases: Mapping[str, str]) -> None:
+        self._markets = markets
+        self._aliases = {name.upper(): symbol for name, symbol in aliases.items()}
+        self._names: dict[str, set[str]] = defaultdict(set)
+        for symbol, market in markets.items():
+            names = {symbol, market.id, market.base + market.quote, f"{market.base}/{market.quote}"}
+            names |= {f"{market.base}-{market.quote}", f"{market.base}_{market.quote}"}
+            for name in names:
+                self._names[name.upper()].add(symbol)
+
+    def resolve(self, name: str) -> Market:
+        """Raises Refusal when the name fits none or several of the account's markets."""
+        wanted = name.strip().upper()
+        bare = _PREFIX.sub("", wanted)
+        for candidate in (wanted, bare):
+            if candidate in self._aliases:
+                return self._known(self._aliases[candidate], name)
+        perpetual = _PERPETUAL.search(bare)
+        found = {
+            symbol
+            for symbol in self._names.get(bare, set()) | self._names.get(_PERPETUAL.sub("", bare), set())
+            if not perpetual or self._markets[symbol].kind == "swap"
+        }
+        exact = {
+            symbol for symbol in found if symbol.upper() == bare or self._markets[symbol].id.upper() == bare
+        }
+        found = exact if len(exact) == 1 else found
+        if len(found) > 1:
+            raise Refusal(
+                "alert.symbol",
+                f"{name!r} fits {', '.join(sorted(found))}: name one of them, or add it to [symbols]",
+                "symbol",
+            )
+        if not found:
+            hint = " (a perpetual; this account trades spot)" if perpetual else ""
+            raise Refusal("alert.symbol", f"this account has no market {name!r}{hint}", "symbol")
+        return self._known(found.pop(), name)
+
+    def _known(self, symbol: str, name: str) -> Market:
+        market = self._markets.get(symbol)
+        if market is None:
+            raise Refusal(
+                "alert.symbol", f"{name!r} stands for {symbol!r}, which this account has not", "symbol"
+            )
+        if not market.active:
+            raise Refusal("alert.symbol", f"{symbol} is not trading at the moment", "symbol")
+        return market

@@ -1,0 +1,171 @@
+"""What users see of the daemon's facts: JSON-ready dicts, the same over HTTP and on the command line.
+
+Decimals are plain strings (a JSON number would be read as a float), times ISO 8601 in UTC.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from fks.domain.alerts import SECRET_FIELD
+from fks.domain.limits import BreakerState
+from fks.domain.messages import AccountStatus, Balance, Event, Fill, Intent, Order, Position, Ticker
+from fks.domain.money import plain
+
+View = dict[str, Any]
+
+
+def iso(seconds: float) -> str:
+    """UTC epoch seconds as `2025-11-07T10:30:00.123Z`."""
+    moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
+
+
+def order_view(order: Order, fills: Sequence[Fill] | None = None) -> View:
+    """An order; with its `fills` when they are given."""
+    view: View = {
+        "id": order.id,
+        "alert_id": order.alert_id,
+        "account": order.account,
+        "exchange": order.account,
+        "leg": order.leg.value,
+        "attempt": order.attempt,
+        "client_order_id": order.client_order_id,
+        "exchange_order_id": order.exchange_order_id,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.type.value,
+        "amount": plain(order.amount),
+        "price": _number(order.price),
+        "stop_price": _number(order.stop_price),
+        "state": order.state.value,
+        "filled": plain(order.filled),
+        "average": _number(order.average),
+        "reason": order.reason,
+        "time_in_force": order.time_in_force,
+        "reduce_only": order.reduce_only,
+        "post_only": order.post_only,
+        "created_at": iso(order.created_at),
+        "updated_at": iso(order.updated_at),
+    }
+    if fills is not None:
+        view["fills"] = [fill_view(fill) for fill in fills]
+    return view
+
+
+def fill_view(fill: Fill) -> View:
+    return {
+        "order_id": fill.order_id,
+        "trade_id": fill.trade_id,
+        "time": iso(fill.time),
+        "price": plain(fill.price),
+        "amount": plain(fill.amount),
+        "fee": plain(fill.fee),
+        "fee_currency": fill.fee_currency,
+    }
+
+
+def position_view(position: Position) -> View:
+    """`amount` is signed: above zero is long."""
+    return {
+        "account": position.account,
+        "exchange": position.account,
+        "symbol": position.symbol,
+        "amount": plain(position.amount),
+        "average": plain(position.average),
+        "realized": plain(position.realized),
+        "fees": plain(position.fees),
+    }
+
+
+def balance_view(balance: Balance) -> View:
+    """`{currency: {free, total}}`; a currency that only one side names counts as zero on the other."""
+    return {
+        currency: {
+            "free": plain(balance.free.get(currency, Decimal(0))),
+            "total": plain(balance.total.get(currency, Decimal(0))),
+        }
+        for currency in sorted(balance.free.keys() | balance.total.keys())
+    }
+
+
+def account_view(status: AccountStatus) -> View:
+    return {
+        "account": status.account,
+        "type": status.type,
+        "mode": status.mode,
+        "ready": status.ready,
+        "reason": status.reason,
+        "breaker": BreakerState(status.breaker).name.lower(),
+        "unknown_orders": status.unknown,
+        "balance_at": iso(status.balance_at) if status.balance_at else None,
+    }
+
+
+def ticker_view(account: str, ticker: Ticker) -> View:
+    return {
+        "account": account,
+        "exchange": account,
+        "symbol": ticker.symbol,
+        "last": plain(ticker.last),
+        "bid": _number(ticker.bid),
+        "ask": _number(ticker.ask),
+        "time": iso(ticker.time) if ticker.time else None,
+    }
+
+
+def intent_view(intent: Intent) -> View:
+    return {
+        "account": intent.account,
+        "state": intent.state.value,
+        "code": intent.code,
+        "reason": intent.reason,
+    }
+
+
+def event_view(event: Event) -> View:
+    return {
+        "seq": event.seq,
+        "time": iso(event.time),
+        "kind": event.kind,
+        "alert_id": event.alert_id,
+        "order_id": event.order_id,
+        "account": event.account,
+        "data": event.data,
+    }
+
+
+def alert_view(row: View) -> View:
+    """An alert's row of the journal as users see it.
+
+    The secret is taken out before a body is stored; it is left out here once more, because this is the
+    last place before the wire.
+    """
+    body = {name: value for name, value in (row.get("body") or {}).items() if name != SECRET_FIELD}
+    received = row["received_at"]
+    return {
+        "id": row["id"],
+        "state": row["state"],
+        "key": row["key"],
+        "source": row["source"],
+        "symbol": row.get("symbol") or body.get("symbol"),
+        "action": row.get("action") or body.get("action"),
+        "received_at": received if isinstance(received, str) else iso(received),
+        "body": body,
+    }
+
+
+def alert_chain_view(
+    row: View, intents: Sequence[Intent], orders: Sequence[tuple[Order, Sequence[Fill]]]
+) -> View:
+    """The whole chain: alert → intents → orders → fills."""
+    return {
+        **alert_view(row),
+        "intents": [intent_view(intent) for intent in intents],
+        "orders": [order_view(order, fills) for order, fills in orders],
+    }
