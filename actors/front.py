@@ -4,7 +4,8 @@ A bare ASGI callable, because a framework would cancel the handler when the clie
 webhook must not die between its commit and its dispatch. No reply before the alert is on disk.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,9 +26,8 @@ from fks.infra.metrics import Metrics
 from fks.infra.problem import problem
 from fks.ledger import Journal
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 Response = tuple[int, bytes, dict[str, str]]
 
 MAX_BODY = 16_384
@@ -42,18 +42,25 @@ class Waiters:
     """Requests that wait for the outcome of their alert; the journal's fan-out wakes them."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, trio.Event] = {}
+        self._waiting: dict[str, list[trio.Event]] = {}
 
-    def expect(self, alert_id: str) -> trio.Event:
-        return self._waiting.setdefault(alert_id, trio.Event())
-
-    def forget(self, alert_id: str) -> None:
-        self._waiting.pop(alert_id, None)
+    @contextmanager
+    def expect(self, alert_id: str) -> Iterator[trio.Event]:
+        settled = trio.Event()
+        waiting = self._waiting.setdefault(alert_id, [])
+        waiting.append(settled)
+        try:
+            yield settled
+        finally:
+            waiting.remove(settled)
+            if not waiting:
+                self._waiting.pop(alert_id, None)
 
     def observe(self, events: Sequence[Event]) -> None:
         for event in events:
-            if event.alert_id in self._waiting and event.kind in _SETTLED:
-                self._waiting[event.alert_id].set()
+            if event.kind in _SETTLED and event.alert_id is not None:
+                for settled in self._waiting.get(event.alert_id, ()):
+                    settled.set()
 
 
 @dataclass(slots=True)
@@ -75,7 +82,7 @@ class Front:
         rate = self.rules.webhook.rate
         self.rate = BucketPerKey(rate.per_minute / 60, rate.burst)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         status, body, headers = await self._route(scope, receive)
@@ -85,7 +92,7 @@ class Front:
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    async def _route(self, scope: Scope, receive: Receive) -> Response:
+    async def _route(self, scope: Any, receive: Receive) -> Response:
         path, method = scope["path"], scope["method"]
         if path in _WEBHOOKS:
             if method != "POST":
@@ -97,13 +104,13 @@ class Front:
             return _problem(405, f"{path} takes GET, not {method}", headers={"allow": "GET, HEAD"})
         return await healthz(self.journal) if path == "/healthz" else readyz(self.unready())
 
-    async def _webhook(self, scope: Scope, receive: Receive) -> Response:
+    async def _webhook(self, scope: Any, receive: Receive) -> Response:
         began = trio.current_time()
         response = await self._judge(scope, receive)
         self.metrics.webhook(response[0], trio.current_time() - began)
         return response
 
-    async def _judge(self, scope: Scope, receive: Receive) -> Response:
+    async def _judge(self, scope: Any, receive: Receive) -> Response:
         """Address, size, rate, then the gate: the cheap refusals first."""
         headers = _headers(scope)
         peer = scope["client"][0] if scope.get("client") else None
@@ -131,31 +138,28 @@ class Front:
 
     async def _accept(self, new: NewAlert) -> Response:
         """Write it down, then wait a moment for what becomes of it."""
-        settled = self.waiters.expect(new.id)
-        try:
+        with self.waiters.expect(new.id) as settled:
             try:
                 acceptance = await self.journal.offer(lambda ledger: ledger.accept(new))
             except (Overloaded, Fatal, trio.TooSlowError) as error:
-                # Nothing was accepted; after a timeout it may have been, and then a re-send is a duplicate.
-                log.error("alert_not_stored", alert_id=new.id, reason=str(error) or "the journal is slow")
+                # After a timeout it may have been stored; then the re-send is a duplicate.
+                log.warning("alert_not_stored", alert_id=new.id, reason=str(error) or "the journal is slow")
                 return _problem(503, "the alert could not be stored; send it again", headers=dict(RETRY))
             if acceptance.verdict is Verdict.CONFLICT:
-                self.metrics.validation_failure("gate.conflict")
-                log.error("alert_conflict", alert_id=acceptance.alert_id)
-                detail = (
-                    "an alert with the same key and another body was accepted before; give each its own id"
-                )
-                return _problem(409, detail, alert_id=acceptance.alert_id)
+                return self._conflict(acceptance.alert_id)
             if acceptance.verdict is Verdict.DUPLICATE:
                 return await self._duplicate(acceptance.alert_id, new)
-            log.info(
-                "alert_accepted", alert_id=new.id, symbol=new.alert.symbol, action=new.alert.action.value
-            )
+            alert = new.alert
+            log.info("alert_accepted", alert_id=new.id, symbol=alert.symbol, action=alert.action.value)
             with trio.move_on_after(self.rules.webhook.wait_s):
                 await settled.wait()
-            return await self._outcome(new)
-        finally:
-            self.waiters.forget(new.id)
+        return await self._outcome(new)
+
+    def _conflict(self, alert_id: str) -> Response:
+        self.metrics.validation_failure("gate.conflict")
+        log.error("alert_conflict", alert_id=alert_id)
+        detail = "an alert with this key and another body was accepted before: each event needs its own id"
+        return _problem(409, detail, alert_id=alert_id)
 
     async def _outcome(self, new: NewAlert) -> Response:
         state, intents, orders = await self.journal.read(
@@ -198,9 +202,10 @@ class Front:
         return _problem(400, refusal.detail, code=refusal.code, field=refusal.field)
 
     def _too_fast(self, *, authentic: bool) -> Response:
-        """429 means a lost alert to TradingView, so the owner's own alerts get the 503 that it re-sends on."""
+        """429 means a lost alert to TradingView: what is authentic gets the 503 that it re-sends on."""
         self.metrics.rate_limited("webhook")
-        return _problem(503 if authentic else 429, "too many requests from this address", headers=dict(RETRY))
+        status = 503 if authentic else 429
+        return _problem(status, "too many requests from this address", headers=dict(RETRY))
 
     async def _note(self, kind: Kind, **data: Any) -> None:
         """The audit record of a refusal. It may be lost with a full disk; the reply must not be."""
@@ -210,7 +215,7 @@ class Front:
             log.warning("audit_record_lost", kind=kind, reason=str(error))
 
 
-def _headers(scope: Scope) -> Mapping[str, str]:
+def _headers(scope: Any) -> Mapping[str, str]:
     """Lower-case names; of a repeated one the last counts, but addresses that were passed on add up."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -227,6 +232,8 @@ async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes | None:
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             return None

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 import trio
 
-from fks.domain.errors import Fatal, Transient
+from fks.domain.errors import Fatal, Overloaded, Transient
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -56,6 +56,10 @@ class Ref(Generic[M]):
             self.dropped += 1
             return False
         return True
+
+    def close(self) -> None:
+        """No more messages: the actor handles what is waiting and ends."""
+        self._send.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,9 @@ class Restart(msgspec.Struct, frozen=True):
     backoff: float = 0.5
 
 
+# A full disk, a slow journal, an exchange that does not answer: not this actor's failure.
+_PASSING = (Transient, Overloaded, trio.TooSlowError)
+
 Make = Callable[[trio.Nursery], Actor[M]]
 
 
@@ -204,7 +211,7 @@ async def supervise(
 ) -> None:
     """Run one actor until its mailbox is closed; rebuild it from scratch when it fails.
 
-    `Transient` means that the world is down, not we: wait and rebuild, without counting it.
+    When the world is down, not we (`_PASSING`), it waits and rebuilds without counting it.
     Raises `Fatal` at once when the actor does, and when it fails more often than `policy` allows.
     """
     failures: deque[float] = deque()
@@ -225,7 +232,7 @@ async def supervise(
             if fatal := next((leaf for leaf in leaves if isinstance(leaf, Fatal)), None):
                 raise fatal from error
             on_restart(inbox.name)
-            if all(isinstance(leaf, Transient) for leaf in leaves):
+            if all(isinstance(leaf, _PASSING) for leaf in leaves):
                 log.warning("actor_waits", actor=inbox.name, reason=str(leaves[0]))
                 await trio.sleep(policy.window / 10)
                 continue

@@ -28,6 +28,7 @@ from fks.domain.messages import (
     TradingState,
 )
 from fks.domain.orders import State
+from fks.domain.outcome import AlertState
 from fks.kernel import Ref, Reply, ask
 
 R = TypeVar("R")
@@ -93,6 +94,7 @@ class Reader(Protocol):
         ...
 
     def intents_of(self, alert_id: str) -> list[Intent]: ...
+    def alert_state(self, alert_id: str) -> AlertState | None: ...
     def alert(self, alert_id: str) -> dict[str, Any] | None:
         """The row as JSON-ready values: id, key, source, state, body, received_at, ..."""
         ...

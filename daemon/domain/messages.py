@@ -223,6 +223,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     account: str
     type: str
     mode: str = "live"
+    connected: bool = False
     ready: bool = False
     reason: str = "starting"
     balance: Balance | None = None
@@ -241,3 +242,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
     live: tuple[Order, ...]
     realized_today: Decimal  # quote currency, since 00:00 UTC
     placed_last_minute: int
+
+
+class Look(Struct, frozen=True):
+    """A wake-up: the ledger has something for you. Losing one beside another loses nothing."""

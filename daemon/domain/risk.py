@@ -4,6 +4,7 @@ Orders that are planned, sent or unknown count as if they were filled, so that n
 passes a limit. A limit of 0 does not bind.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from fks.domain.dispatch import is_exit
@@ -36,6 +37,12 @@ def reduces(exposure: Exposure, order: Order) -> bool:
     amount = held.amount if held else ZERO
     after = position_after(exposure, order)
     return is_exit(order) or (amount != 0 and amount * after >= 0 and abs(after) < abs(amount))
+
+
+def effective_trading(states: Mapping[str | None, TradingState], account: str) -> TradingState:
+    """The stricter of the global state (None) and the account's own; absent means active."""
+    both = [states.get(scope, TradingState.ACTIVE) for scope in (None, account)]
+    return max(both, key=lambda state: state.severity)
 
 
 def check_trading(state: TradingState, exposure: Exposure, order: Order) -> None:

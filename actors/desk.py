@@ -1,0 +1,230 @@
+"""The desk: what an operator asks and orders, over HTTP on an address that need not be public.
+
+Every route but health and metrics wants the admin token. Handlers are thin: a question to the journal or
+one change through it, and a view.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from msgspec import Struct
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import Conflict, NotFound
+
+from fks.domain import views
+from fks.domain.errors import Refusal
+from fks.domain.messages import AccountStatus, Event, Fill, Order, Ticker, TradingState
+from fks.domain.orders import State
+from fks.domain.outcome import AlertState
+from fks.domain.secret import Secret
+from fks.infra import health
+from fks.infra.desk_http import (
+    admin_app,
+    json_reply,
+    page_reply,
+    query_after,
+    query_limit,
+    query_state,
+    read_body,
+    read_raw,
+)
+from fks.infra.event_stream import event_stream
+from fks.kernel import Broadcast, Latest
+from fks.ledger import Journal, Reader
+
+R = TypeVar("R")
+
+READ_S = 5.0
+BY = "admin"  # who, in the journal's record of a change
+
+
+@dataclass(frozen=True)
+class DeskDeps:
+    """What the desk is given. `ticker` raises Transient or Refusal, `lint` raises Refusal."""
+
+    journal: Journal
+    accounts: Mapping[str, Latest[AccountStatus]]
+    ticker: Callable[[str, str], Awaitable[Ticker]]  # account, symbol
+    lint: Callable[[bytes], Awaitable[dict[str, Any]]]
+    metrics: Callable[[], bytes]
+    unready: Callable[[], Sequence[str]]  # why alerts are not accepted; empty: they are
+    token: Secret
+    events: Broadcast[Sequence[Event]]
+    wall: Callable[[], float]
+    default_account: str
+
+
+class TradingRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`account` null is all of them. A misspelt key is refused: it must not widen a command."""
+
+    state: TradingState
+    account: str | None = None
+
+
+class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`account` null is all of them, and has to be said."""
+
+    account: str | None
+
+
+def make_desk(deps: DeskDeps) -> QuartTrio:
+    """The ASGI app. Raises ValueError when the token is empty."""
+    app = admin_app(deps.token)
+    for method, path, handle in _Desk(deps).routes():
+        app.add_url_rule(path, f"{method} {path}", handle, methods=[method])
+    return app
+
+
+class _Desk:
+    """The handlers. They keep nothing between requests."""
+
+    def __init__(self, deps: DeskDeps) -> None:
+        self._deps = deps
+        self._journal = deps.journal
+
+    def routes(self) -> list[tuple[str, str, Callable[..., Awaitable[Response]]]]:
+        return [
+            ("GET", "/healthz", self.healthz),
+            ("GET", "/readyz", self.readyz),
+            ("GET", "/metrics", self.metrics),
+            ("GET", "/v1/alerts", self.alerts),
+            ("GET", "/v1/alerts/<alert_id>", self.alert),
+            ("GET", "/v1/orders", self.orders),
+            ("GET", "/v1/orders/<order_id>", self.order),
+            ("DELETE", "/v1/orders/<order_id>", self.cancel_order),
+            ("POST", "/v1/cancel", self.cancel_all),
+            ("GET", "/v1/positions", self.positions),
+            ("GET", "/v1/balance", self.balance),
+            ("GET", "/v1/accounts", self.accounts),
+            ("GET", "/v1/ticker", self.ticker),
+            ("GET", "/v1/trading", self.trading),
+            ("POST", "/v1/trading", self.set_trading),
+            ("POST", "/v1/lint", self.lint),
+            ("GET", "/v1/events", self.events),
+        ]
+
+    async def healthz(self) -> Response:
+        status, body, headers = await health.healthz(self._journal)
+        return Response(body, status, headers)
+
+    async def readyz(self) -> Response:
+        status, body, headers = health.readyz(self._deps.unready())
+        return Response(body, status, headers)
+
+    async def metrics(self) -> Response:
+        return Response(self._deps.metrics(), 200, {"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    async def alerts(self) -> Response:
+        limit, before, state = query_limit(), request.args.get("before"), query_state(AlertState)
+        rows = await self._read(lambda reader: reader.alerts(limit=limit + 1, before=before, state=state))
+        return page_reply("alerts", [views.alert_view(row) for row in rows], limit)
+
+    async def alert(self, alert_id: str) -> Response:
+        def chain(reader: Reader) -> views.View | None:
+            row = reader.alert(alert_id)
+            if row is None:
+                return None
+            orders = [(order, reader.fills_of(order.id)) for order in reader.orders_of(alert_id)]
+            return views.alert_chain_view(row, reader.intents_of(alert_id), orders)
+
+        view = await self._read(chain)
+        if view is None:
+            raise NotFound(f"there is no alert {alert_id[:100]}; GET /v1/alerts lists them")
+        return json_reply(view)
+
+    async def orders(self) -> Response:
+        limit, before, state = query_limit(), request.args.get("before"), query_state(State)
+        account = request.args.get("account")
+        rows = await self._read(
+            lambda reader: reader.orders(limit=limit + 1, before=before, state=state, account=account)
+        )
+        return page_reply("orders", [views.order_view(order) for order in rows], limit)
+
+    async def order(self, order_id: str) -> Response:
+        order, fills = await self._order(order_id)
+        return json_reply(views.order_view(order, fills))
+
+    async def cancel_order(self, order_id: str) -> Response:
+        """Marks the order; its account's actor asks the exchange. Marking twice is marking once."""
+        order, _ = await self._order(order_id)
+        if not order.at_rest:
+            wanted, now = order.id, self._deps.wall()
+            await self._journal.write(lambda ledger: ledger.request_cancel([wanted], now, BY))
+            order, fills = await self._order(wanted)
+            # Canceled by now: it had not been sent yet, or the exchange was quick.
+            if not order.at_rest or order.state is State.CANCELED:
+                return json_reply(views.order_view(order, fills), 202)
+        raise Conflict(f"order {order.id} is {order.state} already: there is nothing to cancel")
+
+    async def cancel_all(self) -> Response:
+        """Every live order, protective ones too; found and marked in one change."""
+        account, now = self._known((await read_body(CancelRequest)).account), self._deps.wall()
+        live = await self._journal.write(
+            lambda ledger: ledger.request_cancel([one.id for one in ledger.live_orders(account)], now, BY)
+        )
+        return json_reply({"orders": [views.order_view(order) for order in live]}, 202)
+
+    async def positions(self) -> Response:
+        account = request.args.get("account")
+        rows = await self._read(lambda reader: reader.positions(account))
+        return json_reply({"positions": [views.position_view(position) for position in rows]})
+
+    async def balance(self) -> Response:
+        """An account whose balance was never read has no currencies yet."""
+        balances = {name: cell.get().balance for name, cell in self._deps.accounts.items()}
+        known = {name: views.balance_view(one) if one else {} for name, one in balances.items()}
+        return json_reply({"balances": known})
+
+    async def accounts(self) -> Response:
+        cells = self._deps.accounts.values()
+        return json_reply({"accounts": [views.account_view(cell.get()) for cell in cells]})
+
+    async def ticker(self) -> Response:
+        symbol = request.args.get("symbol")
+        if not symbol:
+            raise Refusal("desk.missing", "give ?symbol=, for example BTC/USDT", "symbol")
+        account = self._known(request.args.get("exchange"), "exchange") or self._deps.default_account
+        return json_reply(views.ticker_view(account, await self._deps.ticker(account, symbol)))
+
+    async def trading(self) -> Response:
+        """`state` holds for all; an account's own can only make it stricter."""
+        states = await self._read(lambda reader: reader.trading())
+        own = {name: states.get(name, TradingState.ACTIVE).value for name in self._deps.accounts}
+        return json_reply({"state": states.get(None, TradingState.ACTIVE).value, "accounts": own})
+
+    async def set_trading(self) -> Response:
+        wish = await read_body(TradingRequest)
+        account, now = self._known(wish.account), self._deps.wall()
+        await self._journal.write(lambda ledger: ledger.set_trading(account, wish.state, BY, now))
+        return await self.trading()
+
+    async def lint(self) -> Response:
+        return json_reply(await self._deps.lint(await read_raw()))
+
+    async def events(self) -> Response:
+        stream = event_stream(self._journal, self._deps.events, query_after())
+        reply = Response(stream, 200, {"content-type": "text/event-stream"})
+        reply.timeout = None  # it lives as long as its connection
+        return reply
+
+    async def _read(self, query: Callable[[Reader], R]) -> R:
+        return await self._journal.read(query, within=READ_S)
+
+    async def _order(self, any_id: str) -> tuple[Order, list[Fill]]:
+        def find(reader: Reader) -> tuple[Order, list[Fill]] | None:
+            order = reader.order(any_id)
+            return None if order is None else (order, reader.fills_of(order.id))
+
+        found = await self._read(find)
+        if found is None:
+            raise NotFound(f"there is no order {any_id[:100]}; GET /v1/orders lists them")
+        return found
+
+    def _known(self, account: str | None, field: str = "account") -> str | None:
+        if account is not None and account not in self._deps.accounts:
+            names = ", ".join(sorted(self._deps.accounts))
+            raise Refusal("desk.account", f"{account[:100]!r} is no account; configured: {names}", field)
+        return account

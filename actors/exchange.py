@@ -1,0 +1,266 @@
+"""exchange: the only room that spends. One per account.
+
+in   Look: the ledger has something to send
+out  journal: claimed before the first byte, settled after the answer; the account's status
+
+What to do is always read from the ledger, so a crash at any line is the same case as a start: what was
+claimed is looked up by its id and never sent again. Placements and look-ups run as tasks of this
+actor's nursery and die with it; the ledger knows them.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import trio
+
+from fks.domain.dispatch import is_exit
+from fks.domain.errors import NotSent, Overloaded, Rejected, Transient, Unknown
+from fks.domain.messages import Look, Order
+from fks.domain.orders import IN_FLIGHT, State
+from fks.domain.symbols import SymbolIndex
+from fks.kernel import Restart
+from fks.ledger import Ledger
+from fks.venues.account import Account, names
+
+PLACEMENTS = 16  # in flight at once
+CLOCK_SKEW_S = 2.0  # what may remain between two corrected clocks
+RECONCILE_S = 60.0  # entries wait this long for orders of an earlier life
+LOOK_UP_S, LOOK_UP_MOST_S = 0.5, 30.0  # first and longest pause between two look-ups
+PULSE_S = 1.0  # how often what waits for a time (a pause, a bucket) is looked at again
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Sends the planned orders of one account and finds out what became of each."""
+
+    MAILBOX: ClassVar = 1  # a second wake-up would say nothing new
+    RESTART: ClassVar = Restart(times=5, window=60.0)
+
+    tasks: trio.Nursery
+    account: Account
+    aliases: dict[str, str]
+    _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
+    _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
+
+    async def start(self) -> None:
+        """Connect; from then on exits go, and entries when the earlier life is reconciled."""
+        account = self.account
+        account.tell(ready=False, reason="connecting")
+        await account.venue.open()
+        account.index = SymbolIndex(account.venue.markets(), self.aliases)
+        account.tell(connected=True)
+        self.tasks.start_soon(self._reconcile)
+
+    async def handle(self, _look: Look) -> None:
+        await self._dispatch()
+
+    async def _reconcile(self) -> None:
+        """Take up every order of an earlier life, then let entries go and keep the pulse."""
+        account = self.account
+        ended = await self._take_up()
+        account.tell(reason=f"looking up {len(ended)} orders of an earlier life")
+        with trio.move_on_after(RECONCILE_S) as scope:
+            for one in ended:
+                await one.wait()
+        if scope.cancelled_caught:  # they count as filled, and their look-up goes on
+            await account.alarm("reconcile.unfinished", "orders of unknown outcome remain")
+        account.tell(ready=True, reason="")
+        account.log.info("account_ready", markets=len(account.venue.markets()), looked_up=len(ended))
+        while True:
+            await self._dispatch()
+            await trio.sleep(PULSE_S)
+            await self._take_up()
+
+    async def _take_up(self) -> list[trio.Event]:
+        """Look up what is in flight and in nobody's hands. Attached legs are their entry's business."""
+        unresolved = [
+            order
+            for order in await self.account.live()
+            if order.state in IN_FLIGHT and order.id not in self._busy
+        ]
+        entries = {order.id for order in unresolved} | self._busy
+        return [self._spawn(self._resolve, one) for one in unresolved if one.parent not in entries]
+
+    # --- sending
+
+    async def _dispatch(self) -> None:
+        """Claim what may go and start a task for each. The claim is on disk before the first byte."""
+        account = self.account
+        async with self._turn:
+            while True:
+                now = trio.current_time()
+                free = PLACEMENTS - len(self._busy)
+                if free <= 0 or account.bucket.wait(now) > 0:
+                    return  # a task's end, or the next pulse, comes here again
+                try:
+                    claimed = await self._claim(free)
+                except Overloaded as full:
+                    account.log.warning("claim_postponed", reason=str(full))
+                    return
+                if not claimed:
+                    return
+                for order in claimed:
+                    if not order.attached:
+                        account.bucket.take(now)
+                        legs = [leg for leg in claimed if leg.attached and leg.parent == order.id]
+                        self._spawn(self._sender(legs), order)
+
+    async def _claim(self, limit: int) -> list[Order]:
+        account, at = self.account, self.account.wall()
+        entries = account.status.get().ready and account.breaker.allows_entry(trio.current_time())
+        return await account.journal.write(
+            lambda ledger: ledger.claim(
+                account.name, now=at, window=self._window(), limit=limit, entries=entries
+            )
+        )
+
+    def _window(self) -> float:
+        """How long after its timestamp a request may still be taken, or at least be under way."""
+        window = self.account.venue.features.window_s
+        return self.account.patience_s if window is None else window
+
+    def _sender(self, legs: Sequence[Order]) -> Callable[[Order], Awaitable[None]]:
+        async def send(order: Order) -> None:
+            await self._send(order, legs)
+
+        return send
+
+    async def _send(self, order: Order, legs: Sequence[Order]) -> None:
+        """One request, once. Whatever does not prove an outcome becomes `unknown` and is looked up."""
+        account, began = self.account, trio.current_time()
+        at = (order.send_by or account.wall()) - self._window()
+        try:
+            with trio.fail_after(account.patience_s):
+                reports = await account.venue.place(order, legs, at)
+        except Rejected as no:
+            account.called("place", "rejected", began)
+            await self._end(order, legs, f"{no.code}: {no.detail}")
+        except NotSent as no:
+            account.called("place", "not_sent", began, ok=no.retry_after > 0)
+            await self._again(order, legs, no)
+        except (Unknown, trio.TooSlowError) as lost:
+            account.called("place", "unknown", began, ok=False)
+            await self._lose(order, legs, str(lost) or f"no answer within {account.patience_s:g} s")
+            await self._resolve(order)
+        else:
+            account.called("place", "ok", began)
+            by_id = {one.client_order_id: one for one in (order, *legs)}
+            for report in reports:
+                await account.settle(by_id[report.client_order_id], report)
+
+    async def _end(self, order: Order, legs: Sequence[Order], reason: str) -> None:
+        self.account.log.warning("order_rejected", **names(order), reason=reason)
+        now = self.account.wall()
+
+        def write(ledger: Ledger) -> None:
+            ledger.mark(order.id, State.REJECTED, reason, now)
+            for leg in legs:
+                ledger.mark(leg.id, State.REFUSED, "its entry was rejected", now)
+
+        await self.account.journal.write(write)
+
+    async def _again(self, order: Order, legs: Sequence[Order], no: NotSent) -> None:
+        """Provably not on the exchange: the same attempt may be sent again, while it is fresh."""
+        account = self.account
+        account.log.warning("order_not_sent", **names(order), reason=str(no), retry_after=no.retry_after)
+        if no.retry_after > 0:
+            account.bucket.freeze(trio.current_time() + no.retry_after)
+        await self._replan(order, legs, str(no), pause=max(no.retry_after, LOOK_UP_S), step=0)
+
+    async def _replan(
+        self, order: Order, legs: Sequence[Order], reason: str, *, pause: float, step: int
+    ) -> None:
+        """Back to planned, the whole family in one write. `step` 1 gives each a new attempt and id."""
+        now = self.account.wall()
+
+        def write(ledger: Ledger) -> None:
+            for one in (order, *legs):
+                ledger.retry(
+                    one.id, reason=reason, not_before=now + pause, now=now, attempt=one.attempt + step
+                )
+
+        await self.account.journal.write(write)
+
+    async def _lose(self, order: Order, legs: Sequence[Order], reason: str) -> None:
+        self.account.log.error("order_unknown", **names(order), reason=reason)
+        now = self.account.wall()
+
+        def write(ledger: Ledger) -> None:
+            for one in (order, *legs):
+                ledger.mark(one.id, State.UNKNOWN, reason, now)
+
+        await self.account.journal.write(write)
+
+    # --- looking up
+
+    async def _resolve(self, order: Order) -> None:
+        """Ask until the exchange shows the order, or until its absence is proven behind the fence."""
+        pause, alarmed = LOOK_UP_S, False
+        while True:
+            fenced = self._past_fence(order)  # before the question: an absence seen earlier proves nothing
+            try:
+                report = await self.account.find(order)
+            except Transient as error:
+                self.account.log.warning("look_up_failed", **names(order), reason=str(error))
+            else:
+                if report is not None:
+                    await self.account.settle(order, report)
+                    return
+                if fenced:
+                    await self._not_placed(order)
+                    return
+                if pause == LOOK_UP_MOST_S and not alarmed:
+                    alarmed = True
+                    await self.account.alarm(
+                        "order.unprovable", f"{order.id} is nowhere: look at the exchange"
+                    )
+            await trio.sleep(pause)
+            pause = min(pause * 2, LOOK_UP_MOST_S)
+
+    def _past_fence(self, order: Order) -> bool:
+        """Whether the exchange would by now refuse the request itself. Without a fence, never."""
+        features = self.account.venue.features
+        if features.window_s is None:
+            return False
+        margin = features.lag_s + (CLOCK_SKEW_S if features.window_s > 0 else 0.0)
+        return self.account.wall() > (order.send_by or 0.0) + margin
+
+    async def _not_placed(self, order: Order) -> None:
+        """Absence proven: a new attempt with a new id while the signal is fresh, else a refusal."""
+        account = self.account
+        family = await account.journal.read(lambda ledger: ledger.orders_of(order.alert_id))
+        legs = [leg for leg in family if leg.parent == order.id and leg.attached and leg.state in IN_FLIGHT]
+        fresh = is_exit(order) or account.wall() <= order.good_until
+        if fresh and not order.attached and not order.cancel_requested:
+            account.log.warning("order_not_placed", **names(order), then="a new attempt")
+            await self._replan(order, legs, "proven not placed", pause=0.0, step=1)
+            return
+        reason = "proven not placed, and " + (
+            "canceled meanwhile" if order.cancel_requested else "now too old"
+        )
+        if order.attached:
+            reason = "its entry is on the exchange, this leg is not"
+        account.log.error("order_not_placed", **names(order), then=reason)
+        now = account.wall()
+
+        def write(ledger: Ledger) -> None:
+            for one in (order, *legs):
+                ledger.mark(one.id, State.REFUSED, reason, now)
+
+        await account.journal.write(write)
+        await account.alarm("order.not_placed", f"{order.id}: {reason}")
+
+    def _spawn(self, work: Callable[[Order], Awaitable[None]], order: Order) -> trio.Event:
+        ended = trio.Event()
+
+        async def run() -> None:
+            try:
+                await work(order)
+            finally:
+                self._busy.discard(order.id)
+                ended.set()
+
+        self._busy.add(order.id)
+        self.tasks.start_soon(run)
+        return ended

@@ -1,0 +1,175 @@
+"""follower: everything on the exchange to its end. One per account.
+
+in   Look: an order of this account has changed, or is to be canceled
+out  journal: fills, ends, cancels, protective legs released; the account's status
+
+It sends nothing that spends: a leg that it releases is sent by the exchange actor.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import trio
+
+from fks.domain import protection
+from fks.domain.errors import PlacementError, Rejected, Transient
+from fks.domain.messages import Look, Order
+from fks.domain.orders import LIVE, State
+from fks.kernel import Restart
+from fks.ledger import Ledger
+from fks.venues.account import Account, names
+
+YOUNG_S, OLD_S = 1.0, 15.0  # how often an open order is asked for, by its age
+BALANCE_S = 30.0
+MARK_AGE_S = 1.0
+
+
+@dataclass(slots=True)
+class Follower:
+    """Follows, cancels and protects the open orders of one account."""
+
+    MAILBOX: ClassVar = 1  # a second wake-up would say nothing new
+    RESTART: ClassVar = Restart(times=5, window=60.0)
+
+    tasks: trio.Nursery
+    account: Account
+    _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
+    _asked: dict[str, float] = field(init=False, default_factory=dict)
+    _nudge: trio.Event = field(init=False, default_factory=trio.Event)
+
+    async def start(self) -> None:
+        self.tasks.start_soon(self._follow)
+        self.tasks.start_soon(self._watch_balance)
+
+    async def handle(self, _look: Look) -> None:
+        self._nudge.set()
+
+    async def _connected(self) -> None:
+        while not self.account.status.get().connected:
+            await self.account.status.changed()
+
+    async def _follow(self) -> None:
+        await self._connected()
+        changed = True
+        while True:
+            self._nudge = trio.Event()
+            live = await self.account.live()
+            for order in live:
+                self._care(order, changed=changed)
+            await self._protect(live)
+            self.account.tell(unknown=sum(order.state is State.UNKNOWN for order in live))
+            changed = await self._wait(YOUNG_S if live else OLD_S)
+
+    def _care(self, order: Order, *, changed: bool) -> None:
+        if order.id in self._busy or order.state not in LIVE:
+            return
+        if order.cancel_requested:
+            self._spawn(self._cancel, order)
+        elif changed or self._due(order):
+            self._spawn(self._ask, order)
+
+    def _due(self, order: Order) -> bool:
+        age = self.account.wall() - order.created_at
+        interval = min(max(age / 10, YOUNG_S), OLD_S)
+        return trio.current_time() - self._asked.get(order.id, float("-inf")) >= interval
+
+    async def _wait(self, seconds: float) -> bool:
+        """True when the venue says that something changed, rather than a nudge or the time."""
+        nudge, changed = self._nudge, False
+
+        async def venue(scope: trio.CancelScope) -> None:
+            nonlocal changed
+            until = trio.current_time() + seconds
+            await self.account.venue.wait(seconds)
+            changed = trio.current_time() < until
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(venue, nursery.cancel_scope)
+            await nudge.wait()
+            nursery.cancel_scope.cancel()
+        return changed
+
+    async def _ask(self, order: Order) -> None:
+        self._asked[order.id] = trio.current_time()
+        try:
+            report = await self.account.find(order)
+        except Transient as error:
+            self.account.log.warning("look_up_failed", **names(order), reason=str(error))
+            return
+        if report is not None:
+            await self.account.settle(order, report)
+
+    async def _cancel(self, order: Order) -> None:
+        """A cancel may be repeated. What it meets on the way (a fill, an end) is settled as it is."""
+        account, began = self.account, trio.current_time()
+        try:
+            report = await account.venue.cancel(order)
+        except PlacementError as error:
+            account.called("cancel", type(error).__name__.lower(), began, ok=isinstance(error, Rejected))
+            account.log.info("cancel_unproven", **names(order), reason=str(error))
+            report = None
+        else:
+            account.called("cancel", "ok", began)
+        if report is None:
+            await self._ask(order)
+        else:
+            await account.settle(order, report)
+
+    async def _protect(self, live: Sequence[Order]) -> None:
+        """Stop losses and take profits that do not travel with their entry."""
+        parents = {leg.parent: leg for leg in live if leg.leg.protective and not leg.attached and leg.parent}
+        for entry_id, leg in parents.items():
+            await self._protect_one(entry_id, leg)
+
+    async def _protect_one(self, entry_id: str, leg: Order) -> None:
+        account = self.account
+        family, positions = await account.journal.read(
+            lambda ledger: (ledger.orders_of(leg.alert_id), ledger.positions(account.name))
+        )
+        entry = next(one for one in family if one.id == entry_id)
+        legs = [one for one in family if one.parent == entry_id]
+        held = next((one.amount for one in positions if one.symbol == leg.symbol), entry.filled)
+        market = account.venue.markets()[leg.symbol]
+        mark = await account.quotes.last(leg.symbol, MARK_AGE_S) if protection.needs_mark(legs) else None
+        steps = protection.next_steps(
+            entry, legs, step=market.amount_step, position=held, mark=mark, oco=account.venue.features.oco
+        )
+        if not (steps.cancel or steps.release):
+            return
+        now = account.wall()
+
+        def write(ledger: Ledger) -> None:
+            if steps.cancel:
+                ledger.request_cancel(steps.cancel, now, "protection")
+            for order_id, amount in steps.release:
+                ledger.release(order_id, amount, now)
+
+        await account.journal.write(write)
+        self._nudge.set()
+
+    async def _watch_balance(self) -> None:
+        await self._connected()
+        account = self.account
+        while True:
+            began = trio.current_time()
+            try:
+                balance = await account.venue.balance()
+            except Transient as error:
+                account.called("balance", "no_answer", began, ok=False)
+                account.log.warning("balance_unknown", reason=str(error))
+            else:
+                account.called("balance", "ok", began)
+                account.tell(balance=balance, balance_at=account.wall())
+            await trio.sleep(BALANCE_S)
+
+    def _spawn(self, work: Callable[[Order], Awaitable[None]], order: Order) -> None:
+        async def run() -> None:
+            try:
+                await work(order)
+            finally:
+                self._busy.discard(order.id)
+
+        self._busy.add(order.id)
+        self.tasks.start_soon(run)

@@ -1,0 +1,156 @@
+"""sizing: the only maker of orders. One per account, so that no race of alerts passes a limit.
+
+in   Look: the ledger has something undecided (a wake-up; what there is to do, the ledger says)
+out  journal: plan or refuse. The exchange actor is woken by what the journal then publishes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import trio
+from msgspec.structs import replace
+
+from fks.domain.decide import Planned, Wait, decide
+from fks.domain.errors import Overloaded, Refusal
+from fks.domain.messages import Balance, Exposure, Intent, Look, Market, TradingState
+from fks.domain.risk import effective_trading
+from fks.kernel import Restart
+from fks.ledger import Ledger
+from fks.venues.account import Account
+from fks.venues.outlook import PRICE_AGE_S, Outlook
+
+BATCH = 64
+PULSE_S = 1.0  # how often what waits (for a price, a cancel, the markets) is looked at again
+
+Change = Callable[[Ledger], Any]
+
+
+@dataclass(slots=True)
+class Sizing:
+    """Reads what is undecided, gathers a view of the account, writes the decision down."""
+
+    MAILBOX: ClassVar = 1  # a second wake-up would say nothing new
+    RESTART: ClassVar = Restart()
+
+    tasks: trio.Nursery
+    outlook: Outlook
+    account: Account = field(init=False)
+    _turn: trio.Lock = field(init=False, default_factory=trio.Lock)  # pulse and wake-up take turns
+
+    def __post_init__(self) -> None:
+        self.account = self.outlook.account
+
+    async def start(self) -> None:
+        self.tasks.start_soon(self._pulse)
+
+    async def handle(self, _look: Look) -> None:
+        await self._decide_all()
+
+    async def _pulse(self) -> None:
+        while True:
+            await self._decide_all()
+            await trio.sleep(PULSE_S)
+
+    async def _decide_all(self) -> None:
+        async with self._turn:
+            try:
+                while await self._decide_batch():
+                    pass
+            except* Overloaded as full:  # nothing was written; the next pulse comes again
+                self.account.log.warning("decision_postponed", reason=str(full.exceptions[0]))
+
+    async def _decide_batch(self) -> bool:
+        """Decide what can be decided of the oldest intents. Whether there may be more at once."""
+        account = self.account
+        intents, trading, exposure = await account.journal.read(
+            lambda ledger: (
+                ledger.unsized(account.name, BATCH),
+                ledger.trading(),
+                ledger.exposure(account.name, account.wall()),
+            )
+        )
+        if not intents:
+            return False
+        batch = _Batch(
+            exposure,
+            effective_trading(trading, account.name),
+            await self.outlook.balance([intent.alert for intent in intents]),
+        )
+        await account.quotes.all(self._symbols(intents), PRICE_AGE_S)
+        for intent in intents:
+            await self._decide(intent, batch)
+        async with trio.open_nursery() as nursery:  # together, so that one commit takes them all
+            for change in batch.changes:
+                nursery.start_soon(account.journal.write, change)
+        return batch.decided == BATCH
+
+    async def _decide(self, intent: Intent, batch: "_Batch") -> None:
+        try:
+            market = self._market(intent)
+            if market is None or market.symbol in batch.waiting:
+                return  # undecided: later, or refused as stale by then
+            self.outlook.hint(intent.alert, market)
+            view = await self.outlook.view(intent.alert, market, batch.exposure, batch.trading, batch.balance)
+            if view is None:
+                batch.waiting.add(market.symbol)  # later intents must not overtake it
+                return
+            decision = decide(intent, view, self.outlook.size, self.outlook.limits)
+        except Refusal as refusal:
+            told = {"code": refusal.code, "detail": refusal.detail}
+            self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
+            batch.decide(_refuse(intent, refusal))
+            return
+        now = self.account.wall()
+        match decision:
+            case Wait(cancel):
+                batch.waiting.add(market.symbol)
+                batch.cancel(cancel, now, intent.alert_id)
+            case Planned(orders, cancel):
+                batch.cancel(cancel, now, intent.alert_id)
+                batch.exposure = replace(batch.exposure, live=(*batch.exposure.live, *orders))
+                batch.decide(lambda ledger: ledger.plan(intent, orders))
+
+    def _market(self, intent: Intent) -> Market | None:
+        """None while the account's markets are not loaded. Raises Refusal."""
+        if self.account.wall() > intent.good_until:
+            raise Refusal("gate.stale", "the alert grew too old before it could be decided")
+        index = self.account.index
+        return index.resolve(intent.alert.symbol) if index is not None else None
+
+    def _symbols(self, intents: Sequence[Intent]) -> set[str]:
+        symbols = set()
+        for intent in intents:
+            try:
+                market = self._market(intent)
+            except Refusal:
+                continue
+            if market is not None:
+                symbols.add(market.symbol)
+        return symbols
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One round's view of the account; orders planned in it count for those decided after them."""
+
+    exposure: Exposure
+    trading: TradingState
+    balance: Balance | None
+    waiting: set[str] = field(default_factory=set)
+    changes: list[Change] = field(default_factory=list)
+    decided: int = 0
+
+    def decide(self, change: Change) -> None:
+        self.decided += 1
+        self.changes.append(change)
+
+    def cancel(self, order_ids: Sequence[str], now: float, by: str) -> None:
+        known = {order.id for order in self.exposure.live if order.cancel_requested}
+        fresh = tuple(one for one in order_ids if one not in known)
+        if fresh:
+            self.changes.append(lambda ledger: ledger.request_cancel(fresh, now, by))
+
+
+def _refuse(intent: Intent, refusal: Refusal) -> Change:
+    return lambda ledger: ledger.refuse(intent, refusal)

@@ -1,0 +1,315 @@
+"""The whole graph on one screen: who there is, who wakes whom, and in which order all starts and stops.
+
+The only place that knows two actors. Alerts run downhill: front → journal → sizing → journal →
+exchange → journal; the journal's fan-out is the only thing that wakes anybody.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from socket import socket
+
+import msgspec
+import structlog
+import trio
+from hypercorn.typing import ASGIFramework
+
+from fks.actors.audit import Audit, AuditActor
+from fks.actors.desk import DeskDeps, make_desk
+from fks.actors.exchange import Exchange
+from fks.actors.follower import Follower
+from fks.actors.front import MAX_BODY, Front, Waiters
+from fks.actors.journal import JournalActor
+from fks.actors.lint import Linter
+from fks.actors.metrics import MetricsActor
+from fks.actors.sizing import Sizing
+from fks.domain.addresses import networks
+from fks.domain.errors import Fatal, Refusal
+from fks.domain.events import Kind
+from fks.domain.gate import GateRules
+from fks.domain.messages import Event, Look, Ticker
+from fks.domain.orders import State
+from fks.domain.secret import Secret
+from fks.infra.audit import AuditExporter
+from fks.infra.config import Loaded
+from fks.infra.credentials import ensure_secret
+from fks.infra.http_server import ServerLimits, serve
+from fks.infra.ledger_sqlite import SqliteStore
+from fks.infra.listeners import Listeners
+from fks.infra.metrics import Metrics
+from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, mailbox, supervise
+from fks.ledger import Journal, Reader, Write
+from fks.venues.account import Account
+from fks.venues.accounts import make_account
+from fks.venues.outlook import Outlook
+
+MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
+BACKLOG_S = 0.5
+
+log = structlog.get_logger(actor="supervisor")
+
+
+class Running(msgspec.Struct, frozen=True):
+    """Where the daemon listens, once it does."""
+
+    door: tuple[str, ...]
+    desk: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Mailboxes:
+    """An account's three wake-up calls."""
+
+    sizing: Ref[Look]
+    exchange: Ref[Look]
+    follower: Ref[Look]
+
+
+# Which event makes whom look. Missing one would cost a pulse (a second), not an order.
+_SIZING = {"order_canceled", "order_expired", Kind.TRADING_STATE}
+_EXCHANGE = {
+    "order_planned",
+    "order_canceled",
+    "order_filled",
+    "order_rejected",
+    "order_open",
+    Kind.ORDER_RESIZED,
+}
+_FOLLOWER = {"order_open", "order_partial", "order_filled", "order_canceled", Kind.CANCEL_REQUESTED}
+
+
+@dataclass(slots=True)
+class Daemon:
+    """Everything that lives as long as the process."""
+
+    loaded: Loaded
+    store: SqliteStore
+    metrics: Metrics
+    journal_ref: Ref[Write]
+    journal_inbox: Inbox[Write]
+    journal: Journal
+    listeners: Listeners
+    waiters: Waiters = field(default_factory=Waiters)
+    events: Broadcast[Sequence[Event]] = field(default_factory=Broadcast)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    mailboxes: dict[str, Mailboxes] = field(default_factory=dict)
+    backlog: int = 0
+    draining: bool = False
+    told: trio.Event = field(default_factory=trio.Event)  # a signal to stop
+    stopping: trio.Event = field(default_factory=trio.Event)  # for the two servers
+    closed: list[trio.Event] = field(default_factory=list)  # by them, when their last reply is out
+    hurry: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    async def run(self, task_status: trio.TaskStatus[Running]) -> None:
+        """The journal outlives everybody who writes to it."""
+        async with trio.open_nursery() as core:
+            async with trio.open_nursery() as actors:
+                await self._start(core, actors)
+                await self.journal.write(lambda ledger: ledger.note(Kind.DAEMON_STARTED))
+                log.info("daemon_started", door=self.listeners.door_names, desk=self.listeners.desk_names)
+                task_status.started(Running(self.listeners.door_names, self.listeners.desk_names))
+                await self.told.wait()
+                await self._drain()
+                actors.cancel_scope.cancel()
+            await self.journal.write(lambda ledger: ledger.note(Kind.DAEMON_STOPPED))
+            self.journal_ref.close()
+        log.info("daemon_stopped")
+
+    # --- the graph
+
+    async def _start(self, core: trio.Nursery, actors: trio.Nursery) -> None:
+        audit_ref, audit_inbox = mailbox("audit", AuditActor.MAILBOX, Audit)
+        metrics_ref, metrics_inbox = mailbox("metrics", 256, tuple[Event, ...])
+        observers = (
+            self.waiters.observe,
+            self._wake,
+            self.events.publish,
+            lambda _events: audit_ref.offer(Audit.LOOK),
+            lambda events: metrics_ref.offer(tuple(events)),
+        )
+        journal = JournalActor(
+            self.store, self.journal_inbox, observers=observers, on_commit=self.metrics.committed
+        )
+        await self._vital(core, lambda _tasks: journal, self.journal_inbox, JournalActor.RESTART)
+        exporter = AuditExporter(self.loaded.audit_path, self.store)
+        await self._vital(actors, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
+        make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=time.time)
+        await self._vital(actors, make_metrics, metrics_inbox, Restart())
+        outlooks = {name: await self._account(actors, name) for name in self.loaded.settings.exchanges}
+        actors.start_soon(self._watch_backlog)
+        actors.start_soon(self._obey_signals, audit_ref)
+        await self._open_addresses(actors, outlooks)
+
+    async def _account(self, actors: trio.Nursery, name: str) -> Outlook:
+        settings = self.loaded.settings
+        account = await make_account(
+            name, settings, self.store, self.journal, wall=time.time, on_call=self.metrics.exchange_call
+        )
+        self.accounts[name] = account
+        outlook = Outlook(account, settings.sizing, settings.risk)
+        sizing, sizing_inbox = mailbox(f"sizing/{name}", Sizing.MAILBOX, Look)
+        exchange, exchange_inbox = mailbox(f"exchange/{name}", Exchange.MAILBOX, Look)
+        follower, follower_inbox = mailbox(f"follower/{name}", Follower.MAILBOX, Look)
+        self.mailboxes[name] = Mailboxes(sizing, exchange, follower)
+
+        def start(make: Make[Look], inbox: Inbox[Look], policy: Restart) -> None:
+            actors.start_soon(self._contained, account, make, inbox, policy)
+
+        start(lambda tasks: Exchange(tasks, account, settings.symbols), exchange_inbox, Exchange.RESTART)
+        start(lambda tasks: Sizing(tasks, outlook), sizing_inbox, Sizing.RESTART)
+        start(lambda tasks: Follower(tasks, account), follower_inbox, Follower.RESTART)
+        return outlook
+
+    async def _vital(self, nursery: trio.Nursery, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
+        """An actor without which the daemon must not go on: giving up ends the process."""
+        await nursery.start(partial(supervise, make, inbox, policy, on_restart=self.metrics.restarted))
+
+    async def _contained(
+        self, account: Account, make: Make[Look], inbox: Inbox[Look], policy: Restart
+    ) -> None:
+        """An account's actor: giving up closes that account and no other."""
+        try:
+            await supervise(make, inbox, policy, on_restart=self.metrics.restarted)
+        except Fatal as error:
+            account.tell(ready=False, reason=f"failed: {error}")
+            await account.alarm("account.failed", f"{inbox.name}: {error}")
+
+    def _wake(self, events: Sequence[Event]) -> None:
+        """The journal's fan-out: an offer that finds the mailbox full finds the same wake-up there."""
+        for event in events:
+            if event.kind == "alert_accepted" or event.account is None:
+                for boxes in self.mailboxes.values():
+                    boxes.sizing.offer(Look())
+            elif (own := self.mailboxes.get(event.account)) is not None:
+                if event.kind in _EXCHANGE:
+                    own.exchange.offer(Look())
+                if event.kind in _FOLLOWER:
+                    own.follower.offer(Look())
+                if event.kind in _SIZING:
+                    own.sizing.offer(Look())
+
+    # --- the addresses
+
+    async def _open_addresses(self, actors: trio.Nursery, outlooks: dict[str, Outlook]) -> None:
+        settings = self.loaded.settings
+        secrets = settings.webhook.secrets or (self._secret("webhook_secret"),)
+        rules = GateRules(secrets, settings.webhook, frozenset(settings.exchanges), settings.default_exchange)
+        front = Front(
+            journal=self.journal,
+            rules=rules,
+            allow=networks(settings.webhook.allow),
+            trusted_proxies=networks(settings.server.trusted_proxies),
+            indexes=lambda name: self.accounts[name].index,
+            waiters=self.waiters,
+            metrics=self.metrics,
+            unready=self._unready,
+            wall=time.time,
+        )
+        desk = make_desk(
+            DeskDeps(
+                journal=self.journal,
+                accounts={name: account.status for name, account in self.accounts.items()},
+                ticker=self._ticker,
+                lint=Linter(self.journal, rules, outlooks, time.time),
+                metrics=self.metrics.text,
+                unready=self._unready,
+                token=settings.server.admin_token or self._secret("admin_token"),
+                events=self.events,
+                wall=time.time,
+                default_account=settings.default_exchange,
+            )
+        )
+        limits = ServerLimits(
+            max_connections=settings.server.max_connections,
+            drain_s=settings.server.drain_s,
+            max_body=MAX_BODY,
+        )
+        desk_limits = msgspec.structs.replace(limits, max_connection_life_s=None, drain_s=1.0)
+        await self._serve(actors, front, "door", self.listeners.door, limits)
+        await self._serve(actors, desk, "desk", self.listeners.desk, desk_limits)
+
+    async def _serve(
+        self, actors: trio.Nursery, app: ASGIFramework, name: str, at: Sequence[socket], limits: ServerLimits
+    ) -> None:
+        closed = trio.Event()
+        self.closed.append(closed)
+
+        async def run(task_status: trio.TaskStatus[None]) -> None:
+            await serve(app, at, limits, self.stopping, name=name, task_status=task_status)
+            closed.set()
+
+        await actors.start(run)
+
+    def _secret(self, name: str) -> Secret:
+        return ensure_secret(self.loaded.state_dir / name)
+
+    async def _ticker(self, name: str, symbol: str) -> Ticker:
+        account = self.accounts.get(name)
+        if account is None or account.index is None:
+            raise Refusal("alert.account", f"there is no account {name[:60]!r} with markets", "exchange")
+        return await account.venue.ticker(account.index.resolve(symbol).symbol)
+
+    def _unready(self) -> list[str]:
+        reasons = ["the daemon is stopping"] if self.draining else []
+        if self.backlog > MAX_BACKLOG:
+            reasons.append(f"{self.backlog} alerts and orders are waiting")
+        return reasons
+
+    async def _watch_backlog(self) -> None:
+        while True:
+            self.backlog = await self.journal.read(lambda ledger: ledger.backlog())
+            await trio.sleep(BACKLOG_S)
+
+    # --- the end
+
+    async def _obey_signals(self, audit: Ref[Audit]) -> None:
+        """TERM and INT stop, once more in a hurry; HUP reopens the audit file after logrotate."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                log.info("signal_received", signal=signal.Signals(number).name)
+                if number == signal.SIGHUP:
+                    await audit.tell(Audit.REOPEN)
+                elif self.told.is_set():
+                    self.hurry.cancel()
+                else:
+                    self.told.set()
+
+    async def _drain(self) -> None:
+        """No new alerts, no new entries; what is on its way gets its answer, or is looked up next time."""
+        self.draining = True
+        self.stopping.set()
+        for account in self.accounts.values():
+            account.tell(ready=False, reason="the daemon is stopping")
+        self.hurry.deadline = trio.current_time() + self.loaded.settings.server.drain_s
+        with self.hurry:
+            for closed in self.closed:
+                await closed.wait()
+            while await self.journal.read(_sending):
+                await trio.sleep(0.05)
+
+
+def _sending(ledger: Reader) -> bool:
+    return any(order.state is State.SENDING for order in ledger.live_orders())
+
+
+async def daemon(loaded: Loaded, *, task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED) -> None:
+    """Run until SIGTERM or SIGINT. Raises Fatal, whose `exit_code` tells systemd why."""
+    loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    listeners = Listeners.open(loaded.settings.server, os.environ, os.getpid())
+    try:
+        store = await trio.to_thread.run_sync(partial(SqliteStore.open, loaded.journal_path, wall=time.time))
+    except BaseException:
+        listeners.close()
+        raise
+    try:
+        ref, inbox = mailbox("journal", JournalActor.MAILBOX, Write)
+        metrics = Metrics(version("fks-execution"), time.time())
+        journal = Journal(ref, store)
+        await Daemon(loaded, store, metrics, ref, inbox, journal, listeners).run(task_status)
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(store.close)

@@ -1,0 +1,220 @@
+"""The audit trail as a file: a copy of the journal's event chain, one JSON line a record.
+
+The journal is the truth; the file can always be made again. No cursor is kept anywhere: the last
+complete line says where to go on. A rotated file is continued by the next one's first `prev`.
+"""
+
+import gzip
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from fks.domain.errors import FksError
+from fks.domain.messages import Event
+from fks.infra import chain
+from fks.infra.ledger_sqlite import SqliteStore
+
+_TAIL = 1 << 20  # more than any record
+_BATCH = 1000
+
+
+class AuditDiffers(FksError):
+    """The file is not a copy of this journal. Nothing was written to it."""
+
+
+class AuditExporter:
+    """Appends committed events to the file. Not for two threads at once.
+
+    A method that raised leaves the file closed; the next `pump` opens it again and goes on behind its
+    last complete line.
+    """
+
+    def __init__(self, path: Path, store: SqliteStore) -> None:
+        self._path = path
+        self._store = store
+        self._file = -1
+        self._last = (0, chain.GENESIS)  # number and hash of the last record written
+
+    def pump(self) -> int:
+        """Write what is committed and not in the file yet; how many records that was, 0 when none is left.
+
+        Raises OSError for a failing disk, AuditDiffers for a file that was changed by somebody else.
+        """
+        try:
+            if self._file < 0:
+                self._open()
+            return self._append()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Put the file on disk and let go of it."""
+        if self._file >= 0:
+            descriptor, self._file = self._file, -1
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _append(self) -> int:
+        seq, head = self._last
+        after = seq
+        lines = bytearray()
+        events, stored = self._store.read(
+            lambda reader: (
+                found := reader.events(after, _BATCH),
+                reader.chain_hash(found[-1].seq) if found else None,
+            )
+        )
+        for event in events:
+            if event.seq != seq + 1:
+                raise AuditDiffers(f"{self._path} ends at record {seq}, the journal goes on at {event.seq}")
+            record = chain.line(event, chain.encode_data(event.data), head)
+            lines += record + b"\n"
+            seq, head = event.seq, chain.digest(record)
+        if not events:
+            return 0
+        if head != stored:
+            raise AuditDiffers(
+                f"the journal's records {after + 1} to {seq} do not continue {self._path}: "
+                "`fks journal verify` says which of the two was changed"
+            )
+        _write_all(self._file, bytes(lines))
+        self._last = (seq, head)
+        return len(events)
+
+    def _open(self) -> None:
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        size = os.fstat(self._file).st_size
+        tail = os.pread(self._file, _TAIL, max(0, size - _TAIL))
+        complete = tail.rfind(b"\n") + 1
+        if complete < len(tail):  # the process died within a write
+            os.ftruncate(self._file, size - (len(tail) - complete))
+        last = _last_line(tail[:complete])
+        if last:
+            self._last = self._resume(self._path, last)
+        elif self._last[0] == 0:
+            self._last = (
+                self._rotated() or self._store.read(lambda reader: reader.chain_start()) or self._last
+            )
+
+    def _resume(self, path: Path, record: bytes) -> tuple[int, str]:
+        """Raises AuditDiffers unless the journal has this very record."""
+        number = _sequence(record)
+        if number is None:
+            raise AuditDiffers(f"the last line of {path} is not an audit record: move the file away")
+        stored = self._store.read(lambda reader: reader.chain_hash(number))
+        if stored is None:
+            raise AuditDiffers(
+                f"{path} ends at record {number}, which the journal does not have (another journal, or an "
+                "older backup of it): move the file away, a new one is begun"
+            )
+        if stored != chain.digest(record):
+            raise AuditDiffers(
+                f"record {number} in {path} differs from the journal: move the file away, and keep it as evidence"
+            )
+        return number, stored
+
+    def _rotated(self) -> tuple[int, str] | None:
+        """Where the newest rotated file ended, when the process started right after a rotation."""
+        ends = []
+        for path in self._path.parent.glob(f"{self._path.name}[.-]*"):
+            with _opened(path) as file:
+                last = _last_line(file.read())
+            if _sequence(last) is not None:
+                ends.append((_sequence(last) or 0, path, last))
+        if not ends:
+            return None
+        _, path, last = max(ends)
+        return self._resume(path, last)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+def _last_line(data: bytes) -> bytes:
+    return data.rstrip(b"\n").rpartition(b"\n")[2]
+
+
+def _opened(path: Path) -> BinaryIO:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+class _Link(Struct):
+    seq: int
+    prev: str
+
+
+def _link(record: bytes) -> _Link | None:
+    try:
+        return msgspec.json.decode(record, type=_Link)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _sequence(record: bytes) -> int | None:
+    link = _link(record)
+    return None if link is None else link.seq
+
+
+class VerifyResult(Struct, frozen=True, kw_only=True):
+    """`records` that hold, `problems` (none: all is well) and the hash of the last record that holds."""
+
+    records: int
+    problems: tuple[str, ...] = ()
+    head: str = chain.GENESIS
+
+
+def verify(paths: Sequence[Path]) -> VerifyResult:
+    """Check the chain over files, oldest first; it stops at the record where it breaks.
+
+    A chain alone cannot show that its end was cut off: compare `head` with the journal's. Raises OSError.
+    """
+    last: _Link | None = None
+    head, count = chain.GENESIS, 0
+    for where, record, complete in _records(paths):
+        link = _link(record)
+        problem = None
+        if not complete:
+            problem = f"record {count + 1} is cut off"
+        elif link is None:
+            problem = f"record {count + 1} is not an audit record"
+        elif last is not None and link.seq != last.seq + 1:
+            problem = f"record {link.seq} follows record {last.seq}: what is between them is missing"
+        elif link.prev != head and (last is not None or link.seq == 1):
+            problem = f"the chain breaks at record {link.seq}: it, or the one before it, was changed"
+        if problem is not None:
+            return VerifyResult(records=count, problems=(f"{where}: {problem}",), head=head)
+        last, head, count = link, chain.digest(record), count + 1
+    return VerifyResult(records=count, head=head)
+
+
+def _records(paths: Sequence[Path]) -> Iterator[tuple[str, bytes, bool]]:
+    """Where, the record without its line end, and whether it has one."""
+    for path in paths:
+        with _opened(path) as file:
+            for number, raw in enumerate(file, start=1):
+                yield f"{path} line {number}", raw.removesuffix(b"\n"), raw.endswith(b"\n")
+
+
+def verify_events(events: Iterator[tuple[Event, str]], start: tuple[int, str]) -> VerifyResult:
+    """The same for events with their stored hashes; `start` is the record before the first one."""
+    seq, head = start
+    count = 0
+    for event, stored in events:
+        if event.seq != seq + 1:
+            problem = f"record {event.seq} follows record {seq}: what is between them is missing"
+            return VerifyResult(records=count, problems=(problem,), head=head)
+        if chain.digest(chain.line(event, chain.encode_data(event.data), head)) != stored:
+            problem = f"the chain breaks at record {event.seq}: it was changed"
+            return VerifyResult(records=count, problems=(problem,), head=head)
+        seq, head, count = event.seq, stored, count + 1
+    return VerifyResult(records=count, head=head)

@@ -1,0 +1,219 @@
+"""Which values make sense: one rule a key, each a pure function from a value to what is wrong with it.
+
+A rule never quotes the value: it may be a secret in the wrong place.
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from fks.domain.limits import BreakerRules
+from fks.domain.orders import State
+from fks.domain.settings import (
+    AccountRate,
+    AccountSettings,
+    AuditSettings,
+    JournalSettings,
+    KellySettings,
+    NotifySettings,
+    RiskSettings,
+    ServerSettings,
+    Settings,
+    SizingSettings,
+    WebhookRate,
+    WebhookSettings,
+)
+
+Rule = Callable[[Any], str | None]
+
+ALLOW_PRESETS = ("tradingview",)
+NOTIFICATIONS = (*(state.value for state in State), "unprotected", "breaker", "halted")
+
+
+def at_least(low: float) -> Rule:
+    return lambda value: None if value >= low else f"must be at least {low} (raise it)"
+
+
+def above_zero(value: Any) -> str | None:
+    return None if value > 0 else "must be above 0 (raise it)"
+
+
+def share(value: Any) -> str | None:
+    """0 to 1. The usual mistake is to write percent."""
+    return None if 0 <= value <= 1 else "must be between 0 and 1 (a share of 1, not percent: 0.05 is 5 %)"
+
+
+def positive_share(value: Any) -> str | None:
+    return share(value) if value != 0 else "must be above 0 (raise it)"
+
+
+def not_empty(value: Any) -> str | None:
+    return None if value else "is empty (write a value or remove the key)"
+
+
+def matches(pattern: str, meaning: str) -> Rule:
+    compiled = re.compile(pattern)
+    return lambda value: None if compiled.fullmatch(value) else f"is not {meaning}"
+
+
+account_name = matches(r"[A-Za-z0-9_-]{1,64}", "an account name (use letters, digits, _ and -)")
+market_symbol = matches(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?", "a market (write BASE/QUOTE or BASE/QUOTE:SETTLE)")
+currency = matches(r"[^\s/:]+", "a currency (write its code, such as USDT)")
+ticker = matches(r"\S+", "a ticker (write it as it stands in the alert, such as BTCUSD)")
+timeframe = matches(r"[1-9][0-9]*[smhdwM]", "a timeframe (write 1m, 1h, 1d, ...)")
+
+
+def network(value: str) -> str | None:
+    """A CIDR or one address."""
+    try:
+        ip_network(value)
+    except ValueError:
+        try:
+            right = ip_network(value, strict=False)
+        except ValueError:
+            return "is not a network (write 10.0.0.0/8 or one address)"
+        return f"is an address within a network (write {right})"
+    return None
+
+
+def source(value: str) -> str | None:
+    """A network or the name of a preset."""
+    if value in ALLOW_PRESETS:
+        return None
+    problem = network(value)
+    return f"{problem[:-1]}, or {ALLOW_PRESETS[0]})" if problem else None
+
+
+_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})")
+
+
+def listen_address(value: str) -> str | None:
+    """`host:port`, `[v6]:port` or `unix:/path`; port 0 is any free one."""
+    form = "(write host:port, [ipv6]:port or unix:/path)"
+    if value.startswith("unix:"):
+        return None if value.startswith("unix:/") and len(value) > 6 else f"is not an absolute path {form}"
+    parts = _LISTEN.fullmatch(value)
+    if parts is None:
+        return f"is not an address {form}"
+    if parts["v6"] is not None:
+        try:
+            ip_address(parts["v6"])
+        except ValueError:
+            return f"is not an address {form}"
+    return None if int(parts["port"]) <= 65535 else "has a port above 65535 (choose a lower one)"
+
+
+def base_url(value: str) -> str | None:
+    """`scheme://host:port` and nothing after it; empty is the exchange's own."""
+    if not value:
+        return None
+    form = "(write http://host:port or https://host:port)"
+    try:
+        url = urlsplit(value)
+        port_ok = url.port is None or url.port > 0
+    except ValueError:
+        return f"is not an address {form}"
+    if url.scheme not in ("http", "https"):
+        return f"is neither http nor https {form}"
+    if (
+        not url.hostname
+        or not port_ok
+        or "@" in url.netloc
+        or url.path.strip("/")
+        or url.query
+        or url.fragment
+    ):
+        return f"is more or less than an address {form}"
+    return None
+
+
+def journal_url(value: str) -> str | None:
+    form = "(write sqlite:NAME, relative to the state directory, or sqlite:/absolute/path)"
+    if value.startswith(("postgresql:", "postgres:")):
+        return f"PostgreSQL is not supported by this version {form}"
+    name = value.removeprefix("sqlite:")
+    # "sqlite://..." means different things to different programs; ":memory:" would forget orders.
+    if not value.startswith("sqlite:") or not name or name.startswith((":", "//")) or name.endswith("/"):
+        return f"is not a journal {form}"
+    return None
+
+
+def notification(value: str) -> str | None:
+    return None if value in NOTIFICATIONS else f"is not a notification (one of {', '.join(NOTIFICATIONS)})"
+
+
+def _all(cls: type[Struct], rule: Rule, *names: str) -> dict[tuple[type[Struct], str], Rule]:
+    return {(cls, name): rule for name in names}
+
+
+# By struct and field. A list's rule is for each of its elements, a table's for each of its values.
+VALUES: dict[tuple[type[Struct], str], Rule] = {
+    **_all(Settings, at_least(0), "retry_attempts", "retry_delay"),
+    **_all(Settings, above_zero, "timeout"),
+    **_all(Settings, market_symbol, "symbols"),
+    **_all(ServerSettings, listen_address, "listen", "admin"),
+    **_all(ServerSettings, network, "trusted_proxies"),
+    **_all(ServerSettings, at_least(1), "max_connections"),
+    **_all(ServerSettings, at_least(0), "drain_s"),
+    **_all(ServerSettings, not_empty, "admin_token"),
+    **_all(WebhookSettings, not_empty, "secrets"),
+    **_all(WebhookSettings, source, "allow"),
+    **_all(WebhookSettings, above_zero, "max_age_s"),
+    **_all(WebhookSettings, at_least(0), "max_future_s", "wait_s"),
+    **_all(WebhookSettings, share, "min_confidence"),
+    **_all(WebhookRate, at_least(1), "burst"),
+    **_all(WebhookRate, above_zero, "per_minute"),
+    **_all(SizingSettings, positive_share, "pct", "risk_pct"),
+    **_all(SizingSettings, at_least(0), "amount", "notional"),
+    **_all(SizingSettings, at_least(1), "atr_period"),
+    **_all(SizingSettings, timeframe, "atr_timeframe"),
+    **_all(SizingSettings, above_zero, "atr_multiplier"),
+    **_all(KellySettings, share, "win_rate"),
+    **_all(KellySettings, above_zero, "payoff"),
+    **_all(KellySettings, positive_share, "fraction"),
+    **_all(RiskSettings, at_least(0), "max_order_notional", "max_position_notional", "max_open_orders"),
+    **_all(RiskSettings, at_least(0), "max_orders_per_minute", "max_daily_loss", "unprotected_s"),
+    **_all(RiskSettings, share, "max_price_deviation"),
+    **_all(JournalSettings, journal_url, "url"),
+    **_all(JournalSettings, at_least(1), "retention_days"),
+    **_all(AuditSettings, not_empty, "path"),
+    **_all(NotifySettings, not_empty, "urls"),
+    **_all(NotifySettings, notification, "on"),
+    **_all(AccountRate, share, "reserve"),
+    **_all(BreakerRules, above_zero, "window_s", "min_calls", "failure_threshold", "slow_s", "cooldown_s"),
+    **_all(BreakerRules, above_zero, "probes"),
+    **_all(AccountSettings, base_url, "base_url"),
+    **_all(AccountSettings, market_symbol, "symbols"),
+    **_all(AccountSettings, at_least(0), "balance", "slippage_bps", "min_notional"),
+    **_all(AccountSettings, share, "fee"),
+    **_all(AccountSettings, above_zero, "prices", "amount_step", "price_tick"),
+}
+
+# The keys of tables whose keys are the user's own words.
+KEYS: dict[tuple[type[Struct], str], Rule] = {
+    (Settings, "symbols"): ticker,
+    (Settings, "exchanges"): account_name,
+    (AccountSettings, "balance"): currency,
+    (AccountSettings, "prices"): market_symbol,
+}
+
+
+def unreasonable(settings: Settings) -> list[str]:
+    """What is allowed but probably not meant; one line each, beginning with the key."""
+    hook = settings.webhook
+    found = []
+    if hook.max_age_s < 27:
+        # TradingView re-sends up to three times, 5 s apart, and waits 3 s for each reply.
+        found.append("webhook.max_age_s: below 27 s TradingView's last re-send is refused as stale")
+    if hook.wait_s >= 3:
+        found.append("webhook.wait_s: TradingView gives up after 3 s and does not send again")
+    found.extend(
+        f"webhook.secrets[{at}]: shorter than 16 characters, so it can be guessed"
+        for at, secret in enumerate(hook.secrets)
+        if len(secret.reveal()) < 16
+    )
+    return found

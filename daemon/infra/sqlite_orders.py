@@ -1,0 +1,256 @@
+"""Changes of orders; see `fks.ledger.Ledger` for what they promise.
+
+Every change of an order brings its event, what follows for its legs, and its alert's state with it.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from fks.domain import book, ids, outcome
+from fks.domain.dispatch import dispatchable, is_exit
+from fks.domain.events import Kind, alert_event, order_event
+from fks.domain.messages import Fill, Order, Position, Report
+from fks.domain.money import ZERO, plain
+from fks.domain.orders import IN_FLIGHT, IllegalTransition, Leg, State, advance
+from fks.infra import sqlite_codec as codec
+from fks.infra.sqlite_chain import SqliteChain
+
+_MARKS = frozenset({State.UNKNOWN, State.REJECTED, State.REFUSED, State.CANCELED})
+_NO_EXECUTION = frozenset({State.REJECTED, State.REFUSED, State.CANCELED, State.EXPIRED})
+_CHANGING = tuple(
+    name for name in Order.__struct_fields__ if name not in ("id", "alert_id", "account", "created_at")
+)
+_UPDATE = f"UPDATE order_ SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ?"  # noqa: S608 - our own constants
+
+
+class SqliteOrders(SqliteChain):
+    """What becomes of an order, from its claim to its rest."""
+
+    def claim(
+        self, account: str, *, now: float, window: float, limit: int, entries: bool = True
+    ) -> list[Order]:
+        """See Ledger. `limit` counts requests: an entry with its attached legs is one."""
+        self._refuse_stale(account, now)
+        ready = [one for one in dispatchable(self.live_orders(account), now) if entries or is_exit(one)]
+        claimed = []
+        for order in ready[:limit]:
+            claimed.append(self._send(order, now, window))
+            self.rows("UPDATE attempt SET sent_at = ? WHERE client_order_id = ?", now, order.client_order_id)
+            legs = [leg for leg in self.legs_of(order.id) if leg.attached and leg.state is State.PLANNED]
+            claimed.extend(self._send(leg, now, window) for leg in legs)
+        return claimed
+
+    def _send(self, order: Order, now: float, window: float) -> Order:
+        return self._change(order, order_to(order, State.SENDING), now, send_by=now + window, reason=None)
+
+    def _refuse_stale(self, account: str, now: float) -> None:
+        for order in self.live_orders(account):
+            if order.state is State.PLANNED and order.leg is Leg.ENTRY and order.good_until < now:
+                self._change(order, State.REFUSED, now, reason="stale")
+                late = now - order.good_until
+                detail = (
+                    f"{order.side} {order.symbol} was {late:.1f} s too old to be sent, so nothing was sent"
+                )
+                told = {"code": "stale", "detail": detail}
+                self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
+                self._after(order.id, now)
+
+    def settle(self, order_id: str, report: Report, now: float) -> Order:
+        """See Ledger. What was executed is recorded even where the state stays."""
+        order = self._known(order_id)
+        state = book.standing(order, report)
+        recorded = self.fills_of(order_id)
+        fills = book.new_fills(order, report, recorded, self._taken(order.account, report), now)
+        told = report.average if report.filled >= order.filled else None
+        after = self._change(
+            order,
+            state,
+            now,
+            exchange_order_id=report.exchange_order_id or order.exchange_order_id,
+            filled=max(order.filled, report.filled),
+            average=told or (book.mean_price([*recorded, *fills]) if fills else order.average),
+            reason=order.reason if state is order.state else report.reason,
+        )
+        for fill in fills:
+            self._book(after, fill, now)
+        self._after(order_id, now)
+        return after
+
+    def _taken(self, account: str, report: Report) -> set[str]:
+        """Which of the report's trade ids are recorded, for this order or (some exchanges) for another."""
+        sql = "SELECT 1 FROM fill WHERE account = ? AND trade_id = ?"
+        return {trade.id for trade in report.trades if self.first(sql, account, trade.id)}
+
+    def _book(self, order: Order, fill: Fill, now: float) -> None:
+        row = self.first(
+            f"SELECT {codec.POSITION} FROM position WHERE account = ? AND symbol = ?",  # noqa: S608 - our own constants
+            order.account,
+            order.symbol,
+        )
+        before = codec.position(row) if row else Position(account=order.account, symbol=order.symbol)
+        after = book.apply(before, order.side, fill, *book.currencies(order.symbol))
+        realized = book.EXACT.subtract(after.realized, before.realized)
+        numbers = [plain(one) for one in (after.amount, after.average, after.realized, after.fees)]
+        self.rows(
+            "INSERT INTO position(account, symbol, amount, average, realized, fees, updated_at)"
+            " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET amount = excluded.amount,"
+            " average = excluded.average, realized = excluded.realized, fees = excluded.fees,"
+            " updated_at = excluded.updated_at",
+            order.account, order.symbol, *numbers, now,
+        )  # fmt: skip
+        self.rows(
+            "INSERT INTO fill(order_id, account, trade_id, time, price, amount, fee, fee_currency, fee_quote,"
+            " realized) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            order.id, order.account, fill.trade_id, fill.time, plain(fill.price), plain(fill.amount),
+            plain(fill.fee), fill.fee_currency, plain(book.EXACT.subtract(after.fees, before.fees)),
+            plain(realized),
+        )  # fmt: skip
+        told = {
+            "leg": order.leg, "symbol": order.symbol, "side": order.side, "trade_id": fill.trade_id,
+            "price": plain(fill.price), "amount": plain(fill.amount), "fee": plain(fill.fee),
+            "fee_currency": fill.fee_currency, "client_order_id": order.client_order_id,
+            "exchange_order_id": order.exchange_order_id, "filled": plain(order.filled),
+            "position": plain(after.amount), "realized": plain(realized),
+        }  # fmt: skip
+        self._event(Kind.FILL, told, order.alert_id, order.id, order.account)
+
+    def mark(self, order_id: str, state: State, reason: str, now: float) -> Order:
+        """See Ledger. Legs that travelled with the order share its fate."""
+        if state not in _MARKS:
+            raise ValueError(f"{state} needs an exchange's report")
+        order = self._known(order_id)
+        if order.state is state:
+            return order
+        after = self._change(order, order_to(order, state), now, reason=reason)
+        if state is State.UNKNOWN:
+            for leg in self._passengers(order_id):
+                self._change(leg, order_to(leg, state), now, reason=reason)
+        self._after(order_id, now)
+        return after
+
+    def retry(self, order_id: str, *, reason: str, not_before: float, now: float, attempt: int) -> Order:
+        """See Ledger. A repeated call changes nothing; one that is to be canceled is canceled instead."""
+        order = self._known(order_id)
+        if order.state is State.PLANNED:
+            return order
+        after = self._again(order, reason, not_before, now, attempt)
+        for leg in self._passengers(order_id):
+            self._again(leg, reason, 0.0, now, leg.attempt + (after.attempt - order.attempt))
+        self._after(order_id, now)
+        return after
+
+    def _again(self, order: Order, reason: str, not_before: float, now: float, attempt: int) -> Order:
+        if attempt < order.attempt:
+            raise ValueError(f"order {order.id} is at attempt {order.attempt} already, not {attempt}")
+        planned = order_to(order, State.PLANNED)
+        if order.cancel_requested:
+            return self._change(order, State.CANCELED, now, reason=f"cancel requested; not placed: {reason}")
+        client_id = order.client_order_id
+        if attempt > order.attempt:
+            client_id = ids.client_order_id(order.alert_id, order.account, order.id, attempt)
+            self._new_attempt(replace(order, client_order_id=client_id, attempt=attempt))
+        return self._change(
+            order,
+            planned,
+            now,
+            reason=reason,
+            not_before=not_before,
+            attempt=attempt,
+            client_order_id=client_id,
+            send_by=None,
+        )
+
+    def release(self, order_id: str, amount: Decimal, now: float) -> Order:
+        """See Ledger. Raises IllegalTransition when the leg is not waiting."""
+        order = self._known(order_id)
+        if order.state is not State.PLANNED or not order.leg.protective or order.attached:
+            raise IllegalTransition(
+                f"{order.leg} {order_id} is {order.state}: only a waiting leg is released"
+            )
+        if amount <= ZERO:
+            raise ValueError(f"{order_id} cannot be released for {amount}")
+        after = self._change(order, State.PLANNED, now, amount=amount, not_before=0.0)
+        if after is not order:
+            self._order_event(Kind.ORDER_RESIZED, after, {"planned_amount": plain(order.amount)})
+        return after
+
+    def request_cancel(self, order_ids: Sequence[str], now: float, by: str) -> list[Order]:
+        """See Ledger. Asking again changes nothing."""
+        live = []
+        for order_id in order_ids:
+            order = self._known(order_id)
+            if order.state is State.PLANNED:
+                self._change(order, State.CANCELED, now, reason=f"canceled by {by}")
+                self._after(order_id, now)
+            elif not order.at_rest:
+                asked = self._change(order, order.state, now, cancel_requested=True)
+                if asked is not order:
+                    self._order_event(Kind.CANCEL_REQUESTED, asked, {"by": by})
+                live.append(asked)
+        return live
+
+    def _known(self, order_id: str) -> Order:
+        found = self._orders("id = ?", order_id)
+        if not found:
+            raise KeyError(f"the journal has no order {order_id}")
+        return found[0]
+
+    def _passengers(self, entry_id: str) -> list[Order]:
+        """Attached legs that were sent with their entry and of which nothing is known apart from it."""
+        return [leg for leg in self.legs_of(entry_id) if leg.attached and leg.state in IN_FLIGHT]
+
+    def _new_attempt(self, order: Order) -> None:
+        self.rows(
+            "INSERT INTO attempt(client_order_id, order_id, account, attempt) VALUES (?,?,?,?)",
+            order.client_order_id, order.id, order.account, order.attempt,
+        )  # fmt: skip
+
+    def _change(self, order: Order, state: State, now: float, **changes: Any) -> Order:
+        """Write the changed columns, and the event where the state changed. The same order: no change."""
+        after = replace(order, state=state, **changes)
+        if after == order:
+            return order
+        after = replace(after, updated_at=now)
+        values = [codec.value(getattr(after, name)) for name in _CHANGING]
+        self.connection.execute(_UPDATE, [*values, order.id])
+        if state is not order.state:
+            self._order_event(order_event(state), after)
+        return after
+
+    def _after(self, order_id: str, now: float) -> None:
+        """What follows from an order's new state: for its waiting legs, and for its alert."""
+        order = self._known(order_id)
+        if order.state in _NO_EXECUTION and order.filled == ZERO:
+            # Without an entry there is nothing to protect; what travelled with it never existed either.
+            waiting = [leg for leg in self.legs_of(order_id) if leg.state is State.PLANNED]
+            refused = order.state in (State.REJECTED, State.REFUSED)
+            for leg in waiting:
+                state = State.REFUSED if refused else State.CANCELED
+                self._change(leg, state, now, reason=f"its entry is {order.state}")
+            for leg in self._passengers(order_id):
+                self._change(leg, order_to(leg, order.state), now, reason=f"its entry is {order.state}")
+        self._restate(order.alert_id)
+
+    def _restate(self, alert_id: str) -> None:
+        row = self.first("SELECT state, symbol, action FROM alert WHERE id = ?", alert_id)
+        intents, orders = self.intents_of(alert_id), self.orders_of(alert_id)
+        state = outcome.alert_state(intents, orders)
+        if row is None or row[0] == state:
+            return
+        self.rows(
+            "UPDATE alert SET state = ?, updated_at = ? WHERE id = ?", state.value, self._wall(), alert_id
+        )
+        reasons = [one.reason for one in intents if one.reason] + [one.reason for one in orders if one.reason]
+        told = {"symbol": row[1], "action": row[2], "reasons": reasons}
+        self._event(alert_event(state), told, alert_id=alert_id)
+
+
+def order_to(order: Order, to: State) -> State:
+    """`to`, if the table allows it for `order`. Raises IllegalTransition that names the order."""
+    try:
+        return advance(order.state, to)
+    except IllegalTransition as error:
+        raise IllegalTransition(f"order {order.id}: {error}") from None

@@ -1,0 +1,185 @@
+"""Questions to the journal's database; see `fks.ledger.Reader` for what they mean."""
+
+from decimal import Decimal
+from typing import Any
+
+import apsw
+
+from fks.domain import book
+from fks.domain.messages import Event, Exposure, Fill, Intent, Order, Position, TradingState
+from fks.domain.outcome import AlertState
+from fks.infra import sqlite_codec as codec
+from fks.infra.sqlite_schema import OWED, UNFINISHED
+
+_DAY = 86400.0
+
+
+class SqliteReader:
+    """A view through one connection; the caller holds a read transaction around it."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+
+    def rows(self, sql: str, *values: str | float | None) -> list[codec.Row]:
+        """All rows of a query."""
+        return self.connection.execute(sql, values).fetchall()
+
+    def first(self, sql: str, *values: str | float | None) -> codec.Row | None:
+        """The first row of a query, if there is one."""
+        cursor = self.connection.execute(sql, values)
+        row = cursor.fetchone()
+        cursor.close()
+        return row
+
+    def _orders(self, where: str, *values: str | float | None, table: str = "order_") -> list[Order]:
+        sql = f"SELECT {codec.ORDER} FROM {table} WHERE {where}"  # noqa: S608 - our own constants
+        return [codec.order(row) for row in self.rows(sql, *values)]
+
+    def unsized(self, account: str, limit: int) -> list[Intent]:
+        """See Reader."""
+        return self._intents("i.account = ? AND i.state = 'accepted' ORDER BY i.n LIMIT ?", account, limit)
+
+    def intents_of(self, alert_id: str) -> list[Intent]:
+        """See Reader."""
+        return self._intents("i.alert_id = ? ORDER BY i.n", alert_id)
+
+    def _intents(self, where: str, *values: str | int) -> list[Intent]:
+        sql = f"SELECT {codec.INTENT} FROM intent i JOIN alert a ON a.id = i.alert_id WHERE {where}"  # noqa: S608 - our own constants
+        return [codec.intent(row) for row in self.rows(sql, *values)]
+
+    def live_orders(self, account: str | None = None) -> list[Order]:
+        """See Reader."""
+        # Named, because SQLite would rather take an index that holds every order there ever was.
+        index = "order_ INDEXED BY order_unfinished"
+        if account is None:
+            return self._orders(f"{UNFINISHED} ORDER BY n", table=index)
+        return self._orders(f"account = ? AND {UNFINISHED} ORDER BY n", account, table=index)
+
+    def exposure(self, account: str, now: float) -> Exposure:
+        """See Reader. `realized_today` is net of the fees whose worth in quote currency is known."""
+        today = self.rows(
+            "SELECT realized, fee_quote FROM fill WHERE account = ? AND time >= ?", account, now - now % _DAY
+        )
+        gains = book.total(Decimal(realized) for realized, _ in today)
+        sent = self.first(
+            "SELECT count(*) FROM attempt WHERE account = ? AND sent_at > ?", account, now - 60.0
+        )
+        return Exposure(
+            positions={one.symbol: one for one in self.positions(account)},
+            live=tuple(self.live_orders(account)),
+            realized_today=book.EXACT.subtract(gains, book.total(Decimal(fee) for _, fee in today)),
+            placed_last_minute=sent[0] if sent else 0,
+        )
+
+    def order(self, any_id: str) -> Order | None:
+        """See Reader. Exchanges count their ids apart from each other: of two that agree, the newest."""
+        for where in (
+            "id = ?",
+            "id = (SELECT order_id FROM attempt WHERE client_order_id = ?)",
+            "exchange_order_id = ? ORDER BY n DESC LIMIT 1",
+        ):
+            if found := self._orders(where, any_id):
+                return found[0]
+        return None
+
+    def orders(
+        self,
+        *,
+        limit: int = 100,
+        before: str | None = None,
+        state: str | None = None,
+        account: str | None = None,
+    ) -> list[Order]:
+        """See Reader."""
+        where, values = _page("order_", before, state=state, account=account)
+        return self._orders(f"{where} ORDER BY n DESC LIMIT ?", *values, limit)
+
+    def orders_of(self, alert_id: str) -> list[Order]:
+        """See Reader."""
+        return self._orders("alert_id = ? ORDER BY n", alert_id)
+
+    def legs_of(self, entry_id: str) -> list[Order]:
+        """The protective orders of an entry."""
+        return self._orders("parent = ? ORDER BY n", entry_id)
+
+    def fills_of(self, order_id: str) -> list[Fill]:
+        """See Reader."""
+        sql = f"SELECT {codec.FILL} FROM fill WHERE order_id = ? ORDER BY n"  # noqa: S608 - our own constants
+        return [codec.fill(row) for row in self.rows(sql, order_id)]
+
+    def account_fills(self, account: str) -> list[tuple[Order, Fill]]:
+        """See Reader."""
+        sql = f"SELECT {codec.FILL} FROM fill WHERE account = ? ORDER BY n"  # noqa: S608 - our own constants
+        fills = [codec.fill(row) for row in self.rows(sql, account)]
+        filled = self._orders("account = ? AND filled <> '0'", account)
+        orders = {order.id: order for order in filled}
+        return [(orders[fill.order_id], fill) for fill in fills]
+
+    def alert_state(self, alert_id: str) -> AlertState | None:
+        """See Reader."""
+        row = self.first("SELECT state FROM alert WHERE id = ?", alert_id)
+        return None if row is None else AlertState(row[0])
+
+    def alert(self, alert_id: str) -> dict[str, Any] | None:
+        """See Reader."""
+        row = self.first(f"SELECT {codec.ALERT} FROM alert WHERE id = ?", alert_id)  # noqa: S608 - our own constants
+        return None if row is None else codec.alert_row(row)
+
+    def alerts(
+        self, *, limit: int = 100, before: str | None = None, state: str | None = None
+    ) -> list[dict[str, Any]]:
+        """See Reader."""
+        where, values = _page("alert", before, state=state)
+        sql = f"SELECT {codec.ALERT} FROM alert WHERE {where} ORDER BY n DESC LIMIT ?"  # noqa: S608 - our own constants
+        return [codec.alert_row(row) for row in self.rows(sql, *values, limit)]
+
+    def positions(self, account: str | None = None) -> list[Position]:
+        """See Reader."""
+        sql = f"SELECT {codec.POSITION} FROM position WHERE account = coalesce(?, account)"  # noqa: S608 - our own constants
+        return [codec.position(row) for row in self.rows(f"{sql} ORDER BY account, symbol", account)]
+
+    def events(self, after: int, limit: int = 1000) -> list[Event]:
+        """See Reader."""
+        sql = f"SELECT {codec.EVENT} FROM event WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - our own constants
+        return [codec.event(row) for row in self.rows(sql, after, limit)]
+
+    def chain_hash(self, seq: int) -> str | None:
+        """The hash of record `seq`; None when the journal does not have it (any more)."""
+        row = self.first(
+            "SELECT hash FROM event WHERE seq = ? UNION ALL SELECT hash FROM chain_anchor WHERE seq = ?",
+            seq,
+            seq,
+        )
+        return None if row is None else str(row[0])
+
+    def chain_start(self) -> tuple[int, str] | None:
+        """Where the kept events begin: the last pruned record and its hash, if any was pruned."""
+        row = self.first("SELECT seq, hash FROM chain_anchor ORDER BY seq DESC LIMIT 1")
+        return None if row is None else (row[0], row[1])
+
+    def backlog(self) -> int:
+        """See Reader. A leg that waits for its entry, or for its price, is not owed yet."""
+        row = self.first(
+            "SELECT (SELECT count(*) FROM intent WHERE state = 'accepted')"  # noqa: S608 - our own constants
+            f" + (SELECT count(*) FROM order_ INDEXED BY order_unfinished WHERE {UNFINISHED} AND {OWED}"
+            " AND NOT (state = 'planned' AND not_before = 9e999))"
+        )
+        return int(row[0]) if row else 0
+
+    def trading(self) -> dict[str | None, TradingState]:
+        """See Reader."""
+        rows = self.rows("SELECT account, state FROM trading")
+        return {account or None: TradingState(state) for account, state in rows}
+
+
+def _page(table: str, before: str | None, **equal: str | None) -> tuple[str, list[str]]:
+    """The WHERE of one page, newest first: what is older than `before` and equal where asked."""
+    terms, values = ["1"], []
+    if before is not None:
+        terms.append(f"n < (SELECT n FROM {table} WHERE id = ?)")  # noqa: S608 - our own constants
+        values.append(before)
+    for column, wanted in equal.items():
+        if wanted is not None:
+            terms.append(f"{column} = ?")
+            values.append(wanted)
+    return " AND ".join(terms), values

@@ -1,0 +1,199 @@
+"""The journal's tables, and the views that users may rely on.
+
+Tables change only by appending to MIGRATIONS; what is derived (views, triggers) is compared with this
+file at every start and made anew when it differs. Amounts and prices are TEXT, exact; times are UTC
+epoch seconds, which the views render as ISO 8601.
+"""
+
+from fks.domain.orders import AT_REST, IN_FLIGHT, NEXT, State
+
+APPLICATION_ID = 0x666B7331  # "fks1"
+
+
+def _names(states: frozenset[State]) -> str:
+    return ",".join(f"'{state}'" for state in State if state in states)
+
+
+# Spelled the same in index and queries, so that SQLite sees that the partial index serves them.
+UNFINISHED = f"state IN ({_names(frozenset(State) - AT_REST)})"
+OWED = f"state IN ({_names(IN_FLIGHT | {State.PLANNED})})"
+
+_V1 = """
+CREATE TABLE alert(
+  n INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  key TEXT NOT NULL UNIQUE,
+  digest TEXT NOT NULL,
+  source TEXT NOT NULL,
+  state TEXT NOT NULL,
+  symbol TEXT NOT NULL,
+  action TEXT NOT NULL,
+  strategy TEXT,
+  body TEXT NOT NULL,
+  alert TEXT NOT NULL,
+  received_at REAL NOT NULL,
+  good_until REAL NOT NULL,
+  updated_at REAL NOT NULL
+) STRICT;
+CREATE INDEX alert_by_state ON alert(state, n);
+
+CREATE TABLE intent(
+  n INTEGER PRIMARY KEY,
+  alert_id TEXT NOT NULL REFERENCES alert(id),
+  account TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'accepted',
+  reason TEXT,
+  code TEXT,
+  UNIQUE(alert_id, account)
+) STRICT;
+CREATE INDEX intent_unsized ON intent(account, n) WHERE state = 'accepted';
+
+CREATE TABLE order_(
+  n INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  client_order_id TEXT NOT NULL UNIQUE,
+  alert_id TEXT NOT NULL REFERENCES alert(id),
+  account TEXT NOT NULL,
+  leg TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  parent TEXT REFERENCES order_(id),
+  symbol TEXT NOT NULL,
+  side TEXT NOT NULL CHECK(side IN ('buy','sell')),
+  type TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  price TEXT,
+  stop_price TEXT,
+  trail_percent TEXT,
+  time_in_force TEXT,
+  post_only INTEGER NOT NULL,
+  reduce_only INTEGER NOT NULL,
+  leverage INTEGER,
+  margin_mode TEXT,
+  attached INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  exchange_order_id TEXT,
+  filled TEXT NOT NULL,
+  average TEXT,
+  reference_price TEXT,
+  reason TEXT,
+  cancel_requested INTEGER NOT NULL,
+  good_until REAL NOT NULL,
+  not_before REAL NOT NULL,
+  send_by REAL,
+  created_at REAL NOT NULL,
+  updated_at REAL NOT NULL
+) STRICT;
+CREATE INDEX order_unfinished ON order_(account, n) WHERE {unfinished};
+CREATE INDEX order_by_account ON order_(account, n);
+CREATE INDEX order_by_state ON order_(state, n);
+CREATE INDEX order_by_alert ON order_(alert_id);
+CREATE INDEX order_by_parent ON order_(parent) WHERE parent IS NOT NULL;
+CREATE INDEX order_by_exchange_id ON order_(exchange_order_id) WHERE exchange_order_id IS NOT NULL;
+
+CREATE TABLE attempt(
+  client_order_id TEXT PRIMARY KEY,
+  order_id TEXT NOT NULL REFERENCES order_(id),
+  account TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  sent_at REAL,
+  UNIQUE(order_id, attempt)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_sent ON attempt(account, sent_at) WHERE sent_at IS NOT NULL;
+
+CREATE TABLE fill(
+  n INTEGER PRIMARY KEY,
+  order_id TEXT NOT NULL REFERENCES order_(id),
+  account TEXT NOT NULL,
+  trade_id TEXT NOT NULL,
+  time REAL NOT NULL,
+  price TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  fee TEXT NOT NULL,
+  fee_currency TEXT,
+  fee_quote TEXT NOT NULL, -- the fee in quote currency, 0 when that is not known
+  realized TEXT NOT NULL, -- gross
+  UNIQUE(account, trade_id)
+) STRICT;
+CREATE INDEX fill_by_order ON fill(order_id);
+CREATE INDEX fill_by_time ON fill(account, time);
+
+CREATE TABLE position(
+  account TEXT NOT NULL,
+  symbol TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  average TEXT NOT NULL,
+  realized TEXT NOT NULL,
+  fees TEXT NOT NULL,
+  updated_at REAL NOT NULL,
+  PRIMARY KEY(account, symbol)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event(
+  seq INTEGER PRIMARY KEY,
+  time REAL NOT NULL,
+  kind TEXT NOT NULL,
+  alert_id TEXT,
+  order_id TEXT,
+  account TEXT,
+  data TEXT NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE chain_anchor(
+  seq INTEGER PRIMARY KEY,
+  hash TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE trading(
+  account TEXT PRIMARY KEY,
+  state TEXT NOT NULL,
+  by TEXT NOT NULL,
+  at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+""".replace("{unfinished}", UNFINISHED)
+
+MIGRATIONS: tuple[str, ...] = (_V1,)  # PRAGMA user_version is how many of them were applied
+
+
+def _iso(column: str) -> str:
+    name = column.rpartition(".")[2]
+    return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column}, 'unixepoch') AS {name}"
+
+
+_VIEWS = {
+    "alerts": f"""SELECT id, state, source, symbol, action, strategy, key, body,
+  {_iso("received_at")}, {_iso("good_until")}, {_iso("updated_at")} FROM alert""",  # noqa: S608 - our own constants
+    "orders": f"""SELECT id, alert_id, account, leg, attempt, parent, client_order_id, exchange_order_id,
+  symbol, side, type, amount, price, stop_price, trail_percent, time_in_force, post_only, reduce_only,
+  leverage, margin_mode, attached, state, filled, average, reason, cancel_requested,
+  {_iso("good_until")}, {_iso("send_by")}, {_iso("created_at")}, {_iso("updated_at")} FROM order_""",  # noqa: S608 - our own constants
+    "fills": f"""SELECT f.order_id, o.alert_id, f.account, o.symbol, o.side, f.trade_id, {_iso("f.time")},
+  f.price, f.amount, f.fee, f.fee_currency, f.realized FROM fill f JOIN order_ o ON o.id = f.order_id""",  # noqa: S608 - our own constants
+    "positions": f"""SELECT account, symbol, amount, average, realized, fees, {_iso("updated_at")}
+  FROM position""",  # noqa: S608 - our own constants
+    "events": f"""SELECT seq, {_iso("time")}, kind AS event, alert_id, order_id, account, data, hash
+  FROM event""",  # noqa: S608 - our own constants
+}
+
+
+def _legal() -> str:
+    pairs = [f"(OLD.state = '{now}' AND NEW.state IN ({_names(to)}))" for now, to in NEXT.items() if to]
+    return " OR ".join(pairs)
+
+
+_TRIGGERS = {
+    "order_starts_planned": f"""BEFORE INSERT ON order_ WHEN NEW.state <> '{State.PLANNED}'
+  BEGIN SELECT RAISE(ABORT, 'an order starts as planned'); END""",
+    "order_transition": f"""BEFORE UPDATE OF state ON order_
+  WHEN NEW.state <> OLD.state AND NOT ({_legal()})
+  BEGIN SELECT RAISE(ABORT, 'illegal order transition'); END""",
+    "order_is_kept": """BEFORE DELETE ON order_ BEGIN SELECT RAISE(ABORT, 'orders are kept'); END""",
+    "event_is_final": """BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    "event_is_kept": """BEFORE DELETE ON event WHEN OLD.seq > coalesce((SELECT max(seq) FROM chain_anchor), 0)
+  BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+}
+
+DERIVED: dict[str, tuple[str, str]] = {  # name: (kind, the statement that makes it)
+    **{name: ("view", f"CREATE VIEW {name} AS {body}") for name, body in _VIEWS.items()},
+    **{name: ("trigger", f"CREATE TRIGGER {name} {body}") for name, body in _TRIGGERS.items()},
+}

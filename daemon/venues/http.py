@@ -1,0 +1,295 @@
+"""A small keep-alive HTTP/1.1 client on trio that knows whether a byte of a request may have been sent.
+
+That knowledge is why it exists: "connection refused" and "connection reset" are one class of error
+elsewhere, and for an order they are the difference between "send it again" and "ask for it".
+Redirects are never followed: a 307 would post a signed order a second time, to somebody else.
+"""
+
+import select
+import ssl
+import zlib
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import certifi
+import httptools
+import trio
+
+Kind = Literal["dns", "connect", "tls", "timeout", "closed", "protocol", "too_large"]
+
+MAX_BODY = 64 * 1024 * 1024  # the largest market list known is about 20 MB
+_CHUNK = 65536
+
+
+class TransportError(Exception):
+    """No usable answer. `maybe_sent` is False only if provably not a byte of the request was written."""
+
+    def __init__(self, kind: Kind, detail: str, *, maybe_sent: bool) -> None:
+        super().__init__(f"{kind}: {detail} (request {'may have been' if maybe_sent else 'was not'} sent)")
+        self.kind = kind
+        self.maybe_sent = maybe_sent
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Header names are in canonical case (`Retry-After`); repeated headers are joined by a comma."""
+
+    status: int
+    reason: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+
+
+@dataclass(slots=True)
+class _Connection:
+    stream: trio.abc.Stream
+    socket: trio.socket.SocketType
+    idle_since: float = 0.0
+    requests: int = 0
+
+    def stale(self) -> bool:
+        """Readable while idle: closed, reset or unasked-for data. It must not carry another request."""
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What the parser calls back into; `limit` bounds the body in bytes."""
+
+    limit: int
+    status: int = 0
+    reason: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+    complete: bool = False
+    keep_alive: bool = False
+    parser: httptools.HttpResponseParser = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+
+    def on_message_begin(self) -> None:
+        self.keep_alive = False  # bytes after a complete answer: nobody asked for them
+
+    def on_status(self, text: bytes) -> None:
+        self.reason += text.decode("latin1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = "-".join(word.capitalize() for word in name.decode("latin1").split("-"))
+        text = value.decode("latin1")
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_body(self, data: bytes) -> None:
+        self.size += len(data)
+        self.chunks.append(data)
+
+    def on_message_complete(self) -> None:
+        if self.complete:
+            return
+        self.status = self.parser.get_status_code()
+        if self.status < 200:  # 100 Continue and its like announce the real answer
+            self.reason, self.headers = "", {}
+            return
+        self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()
+
+    def feed(self, data: bytes | bytearray, total: int) -> None:
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.complete:
+                raise TransportError("protocol", str(error), maybe_sent=True) from error
+            self.keep_alive = False
+        if total > self.limit + _CHUNK:
+            raise TransportError("too_large", f"answer exceeds {self.limit} bytes", maybe_sent=True)
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether the body is delimited by the close: no length, not chunked."""
+        return bool(self.headers) and not self.headers.keys() & {"Content-Length", "Transfer-Encoding"}
+
+
+class HttpClient:
+    """Connections are pooled per origin. One client belongs to one trio run.
+
+    `max_connections`: at most so many requests at once, others wait (within their own timeout).
+    `connect_timeout`: seconds for name, TCP and TLS together.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 64,
+        idle_expiry: float = 45.0,
+        connect_timeout: float = 10.0,
+        max_body: int = MAX_BODY,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.opened = 0
+        self._tls = tls
+        self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
+        self._slots = trio.CapacityLimiter(max_connections)
+        self._idle_expiry = idle_expiry
+        self._connect_timeout = connect_timeout
+        self._max_body = max_body
+        self._closed = False
+
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
+    ) -> Response:
+        """Send one request once and read its answer, all within `timeout` seconds.
+
+        Raises TransportError. When cancelled, the connection is closed at once.
+        """
+        origin, wire = _serialise(method, url, headers, body)
+        sent = False
+
+        def about_to_send() -> None:
+            nonlocal sent
+            sent = True
+
+        with trio.move_on_after(timeout):
+            async with self._slots:
+                connection = await self._connection(origin)
+                return await self._exchange(origin, connection, wire, about_to_send)
+        raise TransportError("timeout", f"no answer within {timeout:g} s", maybe_sent=sent)
+
+    async def _exchange(
+        self, origin: Origin, connection: _Connection, wire: bytes, about_to_send: Callable[[], None]
+    ) -> Response:
+        answer = _Answer(self._max_body)
+        reusable = False
+        try:
+            about_to_send()
+            await connection.stream.send_all(wire)
+            await _receive(connection.stream, answer)
+            response = Response(
+                answer.status, answer.reason, answer.headers, _decoded(answer, self._max_body)
+            )
+            reusable = answer.keep_alive and not self._closed
+            return response
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            reused = " on a reused connection" if connection.requests else ""
+            raise TransportError("closed", f"connection lost{reused}", maybe_sent=True) from error
+        finally:
+            if reusable:
+                connection.requests += 1
+                connection.idle_since = trio.current_time()
+                self._idle[origin].append(connection)
+            else:
+                await trio.aclose_forcefully(connection.stream)
+
+    async def _connection(self, origin: Origin) -> _Connection:
+        if self._closed:
+            raise TransportError("closed", "the client is closed", maybe_sent=False)
+        idle = self._idle[origin]
+        while idle:
+            connection = idle.pop()
+            fresh = trio.current_time() - connection.idle_since < self._idle_expiry
+            if fresh and not connection.stale():
+                return connection
+            await trio.aclose_forcefully(connection.stream)
+        with trio.move_on_after(self._connect_timeout):
+            return await self._connect(origin)
+        raise TransportError("timeout", f"cannot connect to {origin.host}:{origin.port}", maybe_sent=False)
+
+    async def _connect(self, origin: Origin) -> _Connection:
+        try:
+            tcp = await trio.open_tcp_stream(origin.host, origin.port)
+        except OSError as error:
+            # Of a failed name trio raises gaierror, of failed addresses an OSError that groups them.
+            kind: Kind = "dns" if isinstance(error, trio.socket.gaierror) else "connect"
+            where = f"cannot reach {origin.host}:{origin.port}: {error}"
+            raise TransportError(kind, where, maybe_sent=False) from error
+        self.opened += 1
+        if origin.scheme != "https":
+            return _Connection(tcp, tcp.socket)
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=certifi.where())
+        stream = trio.SSLStream(tcp, self._tls, server_hostname=origin.host, https_compatible=True)
+        try:
+            await stream.do_handshake()
+        except (trio.BrokenResourceError, OSError) as error:
+            await trio.aclose_forcefully(stream)
+            detail = f"handshake with {origin.host}: {error.__cause__ or error}"
+            raise TransportError("tls", detail, maybe_sent=False) from error
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return _Connection(stream, tcp.socket)
+
+    async def aclose(self) -> None:
+        """Close what is idle; what is under way fails on its own."""
+        self._closed = True
+        for idle in self._idle.values():
+            while idle:
+                await trio.aclose_forcefully(idle.pop().stream)
+
+
+def _serialise(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[Origin, bytes]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise TransportError("protocol", "not an http(s) address", maybe_sent=False)
+    origin = Origin(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body is not None or method not in ("GET", "HEAD", "OPTIONS"):
+        lines.append(f"Content-Length: {len(body or b'')}")
+    if any("\r" in line or "\n" in line for line in lines):
+        raise TransportError("protocol", "line break in the request's head", maybe_sent=False)
+    try:
+        head = "\r\n".join([*lines, "", ""]).encode("latin1")
+    except UnicodeEncodeError as error:
+        raise TransportError("protocol", "request's head is not latin-1", maybe_sent=False) from error
+    return origin, head + (body or b"")
+
+
+async def _receive(stream: trio.abc.Stream, answer: _Answer) -> None:
+    total = 0
+    while not answer.complete:
+        data = await stream.receive_some(_CHUNK)
+        total += len(data)
+        if data:
+            answer.feed(data, total)
+            continue
+        if answer.status == 0 and answer.ends_with_connection:
+            answer.status = answer.parser.get_status_code()
+            return
+        when = "inside the answer" if total else "before an answer"
+        raise TransportError("closed", f"the server closed {when}", maybe_sent=True)
+
+
+def _decoded(answer: _Answer, limit: int) -> bytes:
+    """The body without its content coding, at most `limit` bytes of it (few can unpack to gigabytes)."""
+    body = b"".join(answer.chunks)
+    coding = answer.headers.get("Content-Encoding", "").lower()
+    if coding in ("", "identity") or not body:
+        return body
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise TransportError("protocol", f"unknown content coding {coding[:20]!r}", maybe_sent=True)
+    # 47: gzip or zlib, by its header; -15: raw deflate, which some servers send.
+    zlib_header = len(body) > 1 and (body[0] << 8 | body[1]) % 31 == 0
+    bits = 47 if coding != "deflate" or zlib_header else -15
+    unpacker = zlib.decompressobj(bits)
+    try:
+        plain = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise TransportError("protocol", f"cannot unpack the answer: {error}", maybe_sent=True) from error
+    if len(plain) > limit:
+        raise TransportError("too_large", f"answer unpacks to over {limit} bytes", maybe_sent=True)
+    if not unpacker.eof:
+        raise TransportError("closed", "the packed answer is cut off", maybe_sent=True)
+    return plain

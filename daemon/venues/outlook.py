@@ -1,0 +1,87 @@
+"""What must be known of an account to decide one alert, gathered in bounded time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import trio
+
+from fks.domain import sizing
+from fks.domain.alerts import Action, Alert
+from fks.domain.decide import View
+from fks.domain.errors import Transient
+from fks.domain.messages import Balance, Exposure, Market, TradingState
+from fks.domain.orders import OrderType
+from fks.domain.settings import RiskSettings, SizingSettings
+from fks.venues.account import Account
+
+PRICE_AGE_S = 1.0
+HOLDING_PRICE_AGE_S = 60.0  # of what is merely counted as equity
+BALANCE_PATIENCE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Asks the exchange for prices and balances, and only for those that the alert's decision needs."""
+
+    account: Account
+    size: SizingSettings
+    limits: RiskSettings
+
+    def hint(self, alert: Alert, market: Market) -> None:
+        """A market alert's price is the last one that its sender saw; a limit is only a wish."""
+        if alert.price is not None and alert.order_type not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+            self.account.venue.hint(market.symbol, alert.price)
+            self.account.quotes.forget(market.symbol)
+
+    async def view(
+        self, alert: Alert, market: Market, exposure: Exposure, trading: TradingState, balance: Balance | None
+    ) -> View | None:
+        """None when something that the decision needs is not to be had at the moment. Raises Refusal."""
+        price = await self.account.quotes.last(market.symbol, PRICE_AGE_S)
+        rules = sizing.effective_rules(alert, self.size)
+        wants_equity = alert.action in (Action.BUY, Action.SELL) and sizing.needs_equity(alert, rules)
+        if price is None and (wants_equity or self._needs_price(alert)):
+            return None
+        if balance is None and (wants_equity or alert.action is Action.CLOSE):
+            return None
+        return View(
+            market=market,
+            features=self.account.venue.features,
+            exposure=exposure,
+            trading=trading,
+            now=self.account.wall(),
+            price=price,
+            equity=await self._equity(balance, market) if balance and wants_equity else None,
+            free_base=balance.free.get(market.base, Decimal(0)) if balance else None,
+        )
+
+    def _needs_price(self, alert: Alert) -> bool:
+        if alert.action in (Action.CLOSE, Action.CANCEL):
+            return False
+        limited = self.limits.max_order_notional or self.limits.max_position_notional
+        relative = alert.stop_loss is not None or bool(alert.take_profit) or alert.amount is None
+        brings_its_own = alert.order_type not in (OrderType.MARKET, OrderType.TRAILING_STOP)
+        return bool(limited or relative) and not brings_its_own
+
+    async def balance(self, alerts: Sequence[Alert]) -> Balance | None:
+        """Fetched only when one of the alerts is sized by it; None also when it does not come in time."""
+        if all(one.amount or one.notional or one.action is Action.CANCEL for one in alerts):
+            return None
+        with trio.move_on_after(BALANCE_PATIENCE_S):
+            try:
+                return await self.account.venue.balance()
+            except Transient as error:
+                self.account.log.warning("balance_unknown", reason=str(error))
+        return None
+
+    async def _equity(self, balance: Balance, market: Market) -> Decimal:
+        quote = market.settle or market.quote
+        if market.kind != "spot":
+            return balance.total.get(quote, Decimal(0))
+        markets = self.account.venue.markets()
+        pairs = {base: f"{base}/{quote}" for base, total in balance.total.items() if total > 0}
+        held = {base: pair for base, pair in pairs.items() if pair in markets}
+        prices = await self.account.quotes.all(held.values(), HOLDING_PRICE_AGE_S)
+        by_base = {base: prices[pair] for base, pair in held.items() if pair in prices}
+        return sizing.equity(balance, quote, by_base)
