@@ -146,8 +146,7 @@ class Exchange:
         else:
             account.called("place", "ok", began)
             by_id = {one.client_order_id: one for one in (order, *legs)}
-            for report in reports:
-                await account.settle(by_id[report.client_order_id], report)
+            await account.settle([(by_id[report.client_order_id], report) for report in reports])
 
     async def _end(self, order: Order, legs: Sequence[Order], reason: str) -> None:
         self.account.log.warning("order_rejected", **names(order), reason=reason)
@@ -205,7 +204,7 @@ class Exchange:
                 self.account.log.warning("look_up_failed", **names(order), reason=str(error))
             else:
                 if report is not None:
-                    await self.account.settle(order, report)
+                    await self.account.settle([(order, report)])
                     return
                 if fenced:
                     await self._not_placed(order)

@@ -21,7 +21,7 @@ from fks.ledger import Ledger
 from fks.venues.account import Account, names
 
 YOUNG_S, OLD_S = 1.0, 15.0  # how often an open order is asked for, by its age
-BALANCE_S = 30.0
+BALANCE_S, BALANCE_PAUSE_S = 30.0, 1.0  # at the latest, at the soonest
 MARK_AGE_S = 1.0
 
 
@@ -37,6 +37,7 @@ class Follower:
     _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
     _asked: dict[str, float] = field(init=False, default_factory=dict)
     _nudge: trio.Event = field(init=False, default_factory=trio.Event)
+    _changed: trio.Event = field(init=False, default_factory=trio.Event)
 
     async def start(self) -> None:
         self.tasks.start_soon(self._follow)
@@ -44,6 +45,7 @@ class Follower:
 
     async def handle(self, _look: Look) -> None:
         self._nudge.set()
+        self._changed.set()
 
     async def _connected(self) -> None:
         while not self.account.status.get().connected:
@@ -99,7 +101,7 @@ class Follower:
             self.account.log.warning("look_up_failed", **names(order), reason=str(error))
             return
         if report is not None:
-            await self.account.settle(order, report)
+            await self.account.settle([(order, report)])
 
     async def _cancel(self, order: Order) -> None:
         """A cancel may be repeated. What it meets on the way (a fill, an end) is settled as it is."""
@@ -115,7 +117,7 @@ class Follower:
         if report is None:
             await self._ask(order)
         else:
-            await account.settle(order, report)
+            await account.settle([(order, report)])
 
     async def _protect(self, live: Sequence[Order]) -> None:
         """Stop losses and take profits that do not travel with their entry."""
@@ -150,9 +152,11 @@ class Follower:
         self._nudge.set()
 
     async def _watch_balance(self) -> None:
+        """Now and then, and soon after anything of this account has changed."""
         await self._connected()
         account = self.account
         while True:
+            self._changed = trio.Event()
             began = trio.current_time()
             try:
                 balance = await account.venue.balance()
@@ -162,7 +166,9 @@ class Follower:
             else:
                 account.called("balance", "ok", began)
                 account.tell(balance=balance, balance_at=account.wall())
-            await trio.sleep(BALANCE_S)
+            await trio.sleep(BALANCE_PAUSE_S)
+            with trio.move_on_after(BALANCE_S):
+                await self._changed.wait()
 
     def _spawn(self, work: Callable[[Order], Awaitable[None]], order: Order) -> None:
         async def run() -> None:

@@ -38,6 +38,7 @@ class JournalActor:
         self._inbox = inbox
         self._observers = observers
         self._on_commit = on_commit
+        self._thread = trio.CapacityLimiter(1)  # its own: slow readers never keep the writer waiting
 
     async def start(self) -> None:
         """Nothing to rebuild: what is committed is the state."""
@@ -71,7 +72,7 @@ class JournalActor:
         with trio.CancelScope(shield=True):
             start = time.perf_counter()
             committed = await trio.to_thread.run_sync(
-                self._store.commit, [write.operation for write in batch]
+                self._store.commit, [write.operation for write in batch], limiter=self._thread
             )
         self._on_commit(time.perf_counter() - start, len(batch))
         return committed

@@ -288,7 +288,7 @@ class Daemon:
         with self.hurry:
             for closed in self.closed:
                 await closed.wait()
-            while await self.journal.read(_sending):
+            while await self.journal.read(_sending):  # noqa: ASYNC110 - the ledger cannot set an event
                 await trio.sleep(0.05)
 
 

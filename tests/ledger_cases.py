@@ -19,7 +19,7 @@ SYMBOL = "BTC/USDT"
 
 
 def opened(path: Path, **more: Any) -> SqliteStore:
-    return SqliteStore.open(path, wall=lambda: NOON, **more)
+    return SqliteStore.open(path, wall=lambda: NOON, **{"ballast_bytes": 4096, **more})
 
 
 def do(store: SqliteStore, operation: Callable[[Ledger], R]) -> R:
@@ -33,7 +33,7 @@ def do(store: SqliteStore, operation: Callable[[Ledger], R]) -> R:
 def alert(
     n: int = 1, *, accounts: tuple[str, ...] = ("paper",), digest: str = "d", **fields: Any
 ) -> NewAlert:
-    fields = {"symbol": "BTCUSDT", "action": Action.BUY, "amount": Decimal("1"), **fields}
+    fields = {"symbol": "BTCUSDT", "action": Action.BUY, "amount": Decimal(1), **fields}
     return NewAlert(
         id=f"a{n:017d}",
         key=f"key{n}",

@@ -12,10 +12,12 @@ from fks.infra.audit import AuditDiffers, AuditExporter, verify
 from fks.infra.ledger_sqlite import SqliteStore
 from ledger_cases import alert, do, opened, order, planned
 
+pytestmark = pytest.mark.real_time  # worker threads: a mock clock would jump while they work
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    one = opened(tmp_path / "fks.db", ballast_bytes=0)
+    one = opened(tmp_path / "fks.db")
     yield one
     one.close()
 
@@ -132,7 +134,7 @@ def test_file_of_another_journal_is_named(store: SqliteStore, path: Path, tmp_pa
     for code in ("one", "two"):
         note(store, code)
     export(path, store)
-    other = opened(tmp_path / "other.db", ballast_bytes=0)
+    other = opened(tmp_path / "other.db")
     with pytest.raises(AuditDiffers, match="ends at record 2"):
         export(path, other)
     other.close()
@@ -197,7 +199,7 @@ async def test_actor_writes_to_the_new_file_after_a_rotation(store: SqliteStore,
     actor = AuditActor(AuditExporter(path, store))
     note(store, "one")
     await actor.start()
-    path.rename(path.with_name("audit.jsonl.1"))
+    path.rename(path.with_name("audit.jsonl.1"))  # noqa: ASYNC240 - a test
     await actor.handle(Audit.REOPEN)
     note(store, "two")
     await actor.handle(Audit.LOOK)

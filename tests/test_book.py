@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ D = Decimal
 numbers = st.decimals("0.001", "100000", places=3)
 
 
-def order(**fields: object) -> Order:
+def order(**fields: Any) -> Order:
     return Order(
         **{
             "id": "q1",
@@ -30,7 +31,7 @@ def order(**fields: object) -> Order:
             "updated_at": 0.0,
             **fields,
         }
-    )  # type: ignore[arg-type]
+    )
 
 
 def fill(
@@ -54,11 +55,11 @@ def after(*executions: tuple[Side, Fill], symbol: str = "BTC/USDT") -> Position:
     return position
 
 
-def report(state: State, filled: str = "0", average: str | None = None, **more: object) -> Report:
+def report(state: State, filled: str = "0", average: str | None = None, **more: Any) -> Report:
     mean = None if average is None else D(average)
     return Report(
         client_order_id="q1", exchange_order_id="X", state=state, filled=D(filled), average=mean, **more
-    )  # type: ignore[arg-type]
+    )
 
 
 def trade(id_: str, amount: str, price: str) -> Trade:

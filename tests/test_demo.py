@@ -28,7 +28,7 @@ from fks.ledger import JournalLocked
 ORDER = {"id": "q1", "symbol": "BTC/USDT", "leg": "entry", "state": "filled", "amount": "0.01"}
 FILL = {"order_id": "q1", "trade_id": "t1", "price": "50010", "amount": "0.01"}
 CHAIN = {"id": "a1", "state": "placed", "orders": [{**ORDER, "fills": [FILL]}]}
-BALANCES = {"balances": {"paper": {"USDT": {"free": "99499.4", "total": "99499.4"}}}}
+AMOUNTS = {"BTC": {"free": "0.01", "total": "0.01"}, "USDT": {"free": "99499.4", "total": "99499.4"}}
 
 
 class StandIn(ModuleType):
@@ -55,7 +55,9 @@ class StandIn(ModuleType):
             at_door.replies["POST", "/webhook/tradingview"] = self.reply
             working = {**CHAIN, "state": "working", "orders": []}
             at_desk.replies["GET", "/v1/alerts/a1"] = [(200, working), (200, CHAIN)]
-            at_desk.replies["GET", "/v1/balance"] = 200, BALANCES
+            before = {"balances": {"paper": {}}}
+            after = {"balances": {"paper": AMOUNTS}}
+            at_desk.replies["GET", "/v1/balance"] = [(200, before), (200, after)]
             for one in (at_door, at_desk):
                 threading.Thread(target=one.serve_forever, args=(0.01,), daemon=True).start()
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -102,7 +104,7 @@ def test_a_refused_alert_is_a_failure_with_its_reason(supervisor: StandIn) -> No
 
 
 def test_its_configuration_serves_the_other_commands_alone(tmp_path: Path) -> None:
-    directory = tmp_path / 'a "$HOME" of its own'
+    directory = tmp_path / 'a "${HOME}" of its own'
     directory.mkdir()
     made = prepare(directory)
     again = config.load(directory / "fks.toml", {}, exchange_ids=())

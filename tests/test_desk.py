@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 import structlog
@@ -92,8 +92,9 @@ class Desk:
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        client = self.app.test_client()
-        return await client.open(path, method=method, headers=sent, data=data, scope_base=SERVER)
+        client: Any = self.app.test_client()
+        reply: Response = await client.open(path, method=method, headers=sent, data=data, scope_base=SERVER)
+        return reply
 
     async def get(self, path: str, **options: Any) -> Response:
         return await self.send("GET", path, **options)
@@ -124,7 +125,7 @@ class Desk:
         }
         stream = Stream()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.app, scope, stream.to_app.receive, stream.send)
+            nursery.start_soon(cast(Any, self.app), scope, stream.to_app.receive, stream.send)
             yield stream
             await stream.from_client.send({"type": "http.disconnect"})
 
@@ -184,7 +185,7 @@ def an_alert(alert_id: str, state: str = "done") -> dict[str, Any]:
 
 
 def test_a_desk_without_a_token_is_not_made() -> None:
-    deps = Desk().app and DeskDeps(
+    deps = DeskDeps(
         journal=MemoryJournal(MemoryLedger()),
         accounts={},
         ticker=None,  # type: ignore[arg-type]
@@ -294,12 +295,15 @@ async def test_readiness_tells_every_reason() -> None:
 
 
 async def test_the_health_helpers_are_what_the_door_needs() -> None:
-    status, body, headers = await healthz(MemoryJournal(MemoryLedger()))
+    journal = MemoryJournal(MemoryLedger())
+    status, body, headers = await healthz(journal)
     assert (status, json.loads(body), headers["content-type"]) == (
         200,
         {"status": "alive"},
         "application/json",
     )
+    journal.error = JournalBusy("locked")
+    assert (await healthz(journal))[0] == 503
     assert readyz(["starting"])[0] == 503
 
 
@@ -500,9 +504,7 @@ async def test_an_order_that_was_not_sent_yet_is_canceled_at_once() -> None:
     assert json.loads(await reply.get_data())["state"] == "canceled"
 
 
-@pytest.mark.parametrize(
-    "state", [State.FILLED, State.CANCELED, State.REJECTED, State.REFUSED, State.EXPIRED]
-)
+@pytest.mark.parametrize("state", sorted(AT_REST))
 async def test_an_order_at_rest_cannot_be_canceled(state: State) -> None:
     desk = Desk(MemoryLedger(order_rows=[an_order("q1", state=state)]))
     reply = await desk.send("DELETE", "/v1/orders/q1")

@@ -636,7 +636,7 @@ async def test_a_short_answer_is_one_write():
 
 
 async def test_100_continue_is_sent_before_the_body_and_not_before_a_refusal():
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    head = LAST_GET[:-2].replace(b"GET", b"POST") + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     async with running() as server, await server.connect() as client:
         await client.send_all(head % 3)
         assert status(await client.receive_some()) == 100

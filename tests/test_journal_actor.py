@@ -12,10 +12,12 @@ from fks.kernel import Inbox, Ref, Reply, mailbox, supervise
 from fks.ledger import Committed, Journal, JournalBroken, JournalFull, Ledger, Write
 from ledger_cases import alert, kinds, opened
 
+pytestmark = pytest.mark.real_time  # worker threads: a mock clock would jump while they work
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    one = opened(tmp_path / "fks.db", ballast_bytes=0)
+    one = opened(tmp_path / "fks.db")
     yield one
     one.close()
 
@@ -51,7 +53,7 @@ def post(ref: Ref[Write], count: int) -> list[Reply[Any]]:
 async def outcome(reply: Reply[Any]) -> Any:
     try:
         return await reply.get()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what it raised is what is asked for
         return error
 
 

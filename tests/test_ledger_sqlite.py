@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from fks.domain.errors import Refusal
 from fks.domain.ids import client_order_id
-from fks.domain.messages import IntentState, Report, TradingState, Verdict
+from fks.domain.messages import IntentState, NewAlert, Report, TradingState, Verdict
 from fks.domain.orders import NEXT, IllegalTransition, Leg, Side, State
 from fks.domain.outcome import AlertState
 from fks.domain.protection import HELD
@@ -23,7 +24,7 @@ from fks.domain.secret import Secret
 from fks.infra import journal_check
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.sqlite_schema import DERIVED, MIGRATIONS
-from fks.ledger import JournalBroken, JournalBusy, JournalFull, JournalLocked, SchemaTooNew
+from fks.ledger import JournalBroken, JournalBusy, JournalFull, JournalLocked, Ledger, SchemaTooNew
 from ledger_cases import (
     NOON,
     SYMBOL,
@@ -252,12 +253,12 @@ def reports_of_one_life(one: Any) -> list[Report]:
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=8))
 def test_reports_in_any_order_and_number_come_to_the_same(
     tmp_path_factory: pytest.TempPathFactory, picked: list[int]
 ) -> None:
-    store = opened(tmp_path_factory.mktemp("journal") / "fks.db", ballast_bytes=0)
+    store = opened(tmp_path_factory.mktemp("journal") / "fks.db")
     try:
         one = sent(store)
         told = reports_of_one_life(one)
@@ -405,7 +406,7 @@ def test_trading_state_survives_a_restart(path: Path) -> None:
 def test_recovery_reads_only_what_is_unfinished(store: SqliteStore, query: Callable[[Any], Any]) -> None:
     def plan(reader: Any) -> str:
         asked: list[tuple[str, Any]] = []
-        reader.connection.exec_trace = lambda _cursor, text, values: asked.append((text, values)) or True
+        reader.connection.exec_trace = lambda _cursor, *query: [asked.append(query)] == [None]
         query(reader)
         reader.connection.exec_trace = None
         return " ".join(
@@ -505,6 +506,28 @@ def test_readers_see_only_what_is_committed(store: SqliteStore) -> None:
     assert do(store, look) == (1, 0)
 
 
+@pytest.mark.real_time
+def test_many_threads_read_whole_snapshots_while_one_writes(store: SqliteStore) -> None:
+    def snapshot() -> bool:
+        for _ in range(30):
+            orders, events = store.read(lambda reader: (len(reader.orders()), len(reader.events(0))))
+            if events != 4 * orders:  # accepted, decided, planned, working
+                return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        reading = [pool.submit(snapshot) for _ in range(6)]
+        for n in range(40):
+            new = alert(n)
+
+            def whole(ledger: Ledger, new: NewAlert = new) -> None:
+                ledger.accept(new)
+                ledger.plan(ledger.intents_of(new.id)[0], [order(new)])
+
+            do(store, whole)
+        assert all(one.result() for one in reading)
+
+
 # -- faults
 
 
@@ -592,11 +615,41 @@ def fill_the_disk(store: SqliteStore, spare_pages: int) -> None:
 
 def test_full_disk_refuses_what_is_new_and_recovers(store: SqliteStore) -> None:
     fill_the_disk(store, 0)
-    with pytest.raises(JournalFull):
-        for n in range(200):
-            accept(store, alert(n))
+    refused = store.commit([lambda ledger, n=n: ledger.accept(alert(n)) for n in range(200)]).results
+    assert {type(one) for one in refused} == {JournalFull}
     fill_the_disk(store, 1000)
     assert do(store, lambda ledger: ledger.accept(alert(999))).verdict is Verdict.FRESH
+    assert store.read(lambda reader: reader.backlog()) == 1
+
+
+def test_without_any_space_the_whole_batch_is_refused(store: SqliteStore) -> None:
+    fill_the_disk(store, 0)
+    changes = [
+        lambda ledger, n=n: ledger.set_trading(f"account{n}", TradingState.HALTED, "test", NOON)
+        for n in range(500)
+    ]
+    with pytest.raises(JournalFull):
+        store.commit(changes)
+    assert kinds(store) == []
+    assert store.read(lambda reader: reader.trading()) == {}
+
+
+def test_reserve_is_kept_on_disk_freed_when_full_and_taken_again(store: SqliteStore, path: Path) -> None:
+    reserve = path.with_name("fks.db.ballast")
+    assert reserve.stat().st_size == 4096
+    fill_the_disk(store, 0)
+    store.commit([lambda ledger, n=n: ledger.accept(alert(n)) for n in range(200)])
+    assert not reserve.exists()
+    fill_the_disk(store, 1000)
+    accept(store, alert())
+    assert reserve.stat().st_size == 4096
+
+
+def test_log_is_moved_into_the_database_now_and_then(store: SqliteStore, path: Path) -> None:
+    before = path.stat().st_size
+    for start in range(0, 8000, 2000):
+        store.commit([lambda ledger, n=n: ledger.accept(alert(n)) for n in range(start, start + 2000)])
+    assert path.stat().st_size > before
 
 
 class FullOnce:
@@ -675,7 +728,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from ledger_cases import alert, do, opened, order, planned
-store = opened(Path(sys.argv[1]), ballast_bytes=0)
+store = opened(Path(sys.argv[1]))
 base = int(sys.argv[2])
 for n in range(base, base + 100000):
     planned(store, order(alert(n)), n=n)

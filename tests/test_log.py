@@ -1,5 +1,6 @@
 """What a log line looks like, what never gets into one, and that logging stops nobody."""
 
+import fcntl
 import io
 import json
 import logging
@@ -290,6 +291,18 @@ def test_a_reader_that_does_not_read_costs_lines_not_time(pipe: tuple[int, io.Bu
     assert numbers == sorted(set(numbers))
     assert [line["event"] for line in got][-2:] == ["log_lines_dropped", "after"]
     assert got[-2]["count"] + len(numbers) == 300
+    log.info("later")
+    assert [line["event"] for line in map(parse, drain(read).splitlines()) if line] == ["later"]
+
+
+def test_a_line_that_was_cut_does_not_spoil_the_next(pipe: tuple[int, io.BufferedWriter]) -> None:
+    read, writer = pipe
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    sink = Sink(writer, lambda count: b"lost %d" % count)
+    sink.msg(b"x" * 5000)
+    assert drain(read) == b"x" * 4096
+    sink.msg(b"whole")
+    assert drain(read) == b"\nlost 1\nwhole\n"
 
 
 def drain(read: int) -> bytes:
@@ -307,7 +320,7 @@ def parse(line: bytes) -> dict[str, Any] | None:
     return value
 
 
-def test_a_reader_that_has_gone_ends_logging_and_nothing_else(pipe: tuple[int, io.BufferedWriter]) -> None:
+def test_a_reader_that_has_gone_is_no_error(pipe: tuple[int, io.BufferedWriter]) -> None:
     read, writer = pipe
     configure("info", "json", writer)
     os.close(read)
@@ -315,11 +328,13 @@ def test_a_reader_that_has_gone_ends_logging_and_nothing_else(pipe: tuple[int, i
         structlog.get_logger().error("to nobody")
 
 
-def test_a_stream_that_was_closed_ends_logging_and_nothing_else() -> None:
-    stream = io.BytesIO()
-    configure("info", "json", stream)
-    stream.close()
-    structlog.get_logger().error("to nobody")
+def test_nothing_is_written_to_a_descriptor_whose_number_has_a_new_owner(tmp_path: Path) -> None:
+    for stream in (io.BytesIO(), (tmp_path / "log").open("wb")):
+        configure("info", "json", stream)
+        stream.close()
+        with (tmp_path / "other").open("wb"):  # takes the number that has become free
+            structlog.get_logger().error("to nobody")
+        assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_a_full_disk_loses_lines_until_there_is_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

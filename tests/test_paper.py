@@ -1,44 +1,18 @@
 """The embedded paper exchange, seen through the port that every exchange is seen through."""
 
 from decimal import Decimal
-from typing import Any
 
-import msgspec
 import pytest
 import trio
 
 from fks.domain.errors import Fatal, Rejected, Transient, Unknown
-from fks.domain.messages import Order, Report
-from fks.domain.orders import Leg, OrderType, State
+from fks.domain.messages import Order
+from fks.domain.orders import OrderType, State
 from fks.domain.venue import Venue
 from fks.venues.paper import PaperVenue
-from standins.paper import SPOT, SWAP, TinyJournal, limit, order, protection, settings
+from standins.paper import SPOT, SWAP, limit, order, placed, protection, rejection, settings, state_of, venue
 
 D = Decimal
-
-
-def venue(**changes: Any) -> PaperVenue:
-    return PaperVenue("paper", settings(**changes), wall=lambda: 1000.0)
-
-
-async def placed(exchange: PaperVenue, one: Order, *legs: Order) -> Report:
-    reports = await exchange.place(one, legs, 1000.0)
-    assert [report.client_order_id for report in reports] == [one.client_order_id, *(leg.id for leg in legs)]
-    return reports[0]
-
-
-async def state_of(exchange: PaperVenue, name: str) -> State | None:
-    report = await exchange.find(order(name))
-    return report.state if report else None
-
-
-async def rejection(exchange: PaperVenue, one: Order, *legs: Order) -> Rejected:
-    before = await exchange.balance()
-    with pytest.raises(Rejected) as caught:
-        await exchange.place(one, legs, 1000.0)
-    assert await exchange.find(one) is None, "a rejected order does not exist"
-    assert await exchange.balance() == before
-    return caught.value
 
 
 def test_it_is_a_venue() -> None:
@@ -206,80 +180,15 @@ async def test_a_jump_meets_the_nearest_order_first() -> None:
     assert times["near"] < times["far"]
 
 
-async def test_legs_wait_for_their_entry_and_hold_nothing_until_it_fills() -> None:
-    exchange = venue(balance={"USDT": D(1000), "BTC": D(5)})
-    entry = limit("q1", "buy", "90", "2")
-    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "0.5"), ("115", "1.5")]))
-    exchange.hint(SPOT, D(120))  # above the take profit, but there is nothing to sell yet
-    assert await state_of(exchange, "q1-tp0") is State.OPEN
-    assert (await exchange.balance()).free["BTC"] == 5
+async def test_at_the_same_price_stops_go_before_limits() -> None:
+    exchange = venue(balance={"USDT": D(1000), "BTC": D(1)})
+    await placed(exchange, limit("limit", "buy", "90"))
+    await placed(exchange, order("stop", "sell", type=OrderType.STOP, stop_price="90"))
     exchange.hint(SPOT, D(90))
-    balance = await exchange.balance()
-    assert (balance.total["BTC"], balance.free["BTC"]) == (D(7), D(5)), "all legs hold it once"
-
-
-@pytest.mark.parametrize(
-    ("mark", "filled", "other", "price"),
-    [("115", "q1-tp0", "q1-sl", "110"), ("75", "q1-sl", "q1-tp0", "74.92")],
-)
-async def test_one_leg_fills_and_the_other_is_canceled(
-    mark: str, filled: str, other: str, price: str
-) -> None:
-    exchange = venue()
-    entry = order("q1")
-    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
-    exchange.hint(SPOT, D(mark))
-    found = await exchange.find(order(filled))
-    assert found is not None
-    assert (found.state, found.average) == (State.FILLED, D(price))
-    assert await state_of(exchange, other) is State.CANCELED
-    assert (await exchange.balance()).total["BTC"] == 0
-
-
-async def test_stop_is_smaller_by_what_take_profits_filled() -> None:
-    exchange = venue()
-    entry = order("q1", "buy", "2")
-    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "0.5"), ("120", "1.5")]))
-    exchange.hint(SPOT, D(110))
-    assert await state_of(exchange, "q1-sl") is State.OPEN
-    exchange.hint(SPOT, D(80))
-    found = await exchange.find(order("q1-sl"))
-    assert found is not None
-    assert (found.state, found.filled) == (State.FILLED, D("1.5"))
-    assert await state_of(exchange, "q1-tp1") is State.CANCELED
-    assert (await exchange.balance()).total["BTC"] == 0
-
-
-async def test_entry_that_a_jump_fills_is_stopped_out_in_the_same_jump() -> None:
-    exchange = venue()
-    entry = limit("q1", "buy", "90")
-    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
-    exchange.hint(SPOT, D(70))
-    assert [await state_of(exchange, name) for name in ("q1", "q1-sl", "q1-tp0")] == [
-        State.FILLED,
-        State.FILLED,
-        State.CANCELED,
-    ]
-
-
-async def test_canceled_entry_takes_its_legs_with_it() -> None:
-    exchange = venue()
-    entry = limit("q1", "buy", "90")
-    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
-    report = await exchange.cancel(entry)
-    assert report is not None
-    assert report.state is State.CANCELED
-    assert await exchange.open_orders() == []
-    assert (await exchange.balance()).free["USDT"] == 1000
-
-
-async def test_canceled_leg_leaves_the_other_alone() -> None:
-    exchange = venue()
-    entry = order("q1")
-    legs = protection(entry, stop="80", targets=[("110", "1")])
-    await placed(exchange, entry, *legs)
-    await exchange.cancel(legs[1])
-    assert await state_of(exchange, "q1-sl") is State.OPEN
+    stop, bought = await exchange.find(order("stop")), await exchange.find(order("limit"))
+    assert stop is not None
+    assert bought is not None
+    assert stop.trades[0].time < bought.trades[0].time
 
 
 async def test_cancel_of_a_filled_order_tells_that_it_is_filled() -> None:
@@ -290,16 +199,6 @@ async def test_cancel_of_a_filled_order_tells_that_it_is_filled() -> None:
     assert (report.state, report.filled) == (State.FILLED, D(1))
     with pytest.raises(Rejected, match="has no order q9"):
         await exchange.cancel(order("q9"))
-
-
-async def test_leg_placed_alone_is_refused_once_nothing_is_left_to_protect() -> None:
-    exchange = venue()
-    entry = order("q1")
-    stop, target = protection(entry, stop="80", targets=[("110", "1")])
-    await placed(exchange, entry)
-    await placed(exchange, target)
-    exchange.hint(SPOT, D(110))
-    assert (await rejection(exchange, stop)).code == "reduce_only"
 
 
 async def test_same_client_order_id_twice_is_unknown_and_executed_once() -> None:
@@ -331,12 +230,6 @@ async def test_order_that_an_exchange_would_refuse_is_rejected(one: Order, code:
     assert (await rejection(venue(), one)).code == code
 
 
-async def test_a_bad_leg_rejects_the_entry_too() -> None:
-    entry = order("q1")
-    assert (await rejection(venue(), entry, *protection(entry, stop="80.001"))).code == "price_tick"
-    assert (await rejection(venue(), entry, *protection(order("q2"), stop="80"))).code == "bad_order"
-
-
 async def test_insufficient_funds_names_the_numbers() -> None:
     exchange = venue()
     await placed(exchange, limit("q1", "buy", "90", "5"))
@@ -363,6 +256,11 @@ async def test_a_price_below_the_tick_is_refused_instead_of_rounded_to_a_fortune
     assert "price_tick" in str(error)
 
 
+async def test_slippage_never_makes_a_price_of_nothing() -> None:
+    exchange = venue(prices={SPOT: D("0.01")}, balance={"BTC": D(1000)})
+    assert (await placed(exchange, order("q1", "sell", "1000"))).average == D("0.01")
+
+
 async def test_triggered_stop_that_cannot_be_paid_ends_rejected() -> None:
     exchange = venue()
     await placed(exchange, order("q1", "buy", "9", type=OrderType.STOP, stop_price="105"))
@@ -379,62 +277,9 @@ def test_configured_symbol_that_is_none_is_fatal() -> None:
         venue(symbols=("BTCUSDT",))
 
 
-async def test_markets_tell_spot_from_swaps() -> None:
-    both = venue().markets()
-    assert (both[SPOT].kind, both[SPOT].settle) == ("spot", None)
-    assert (both[SWAP].kind, both[SWAP].settle, both[SWAP].id) == ("swap", "USDT", "BTCUSDT")
-    swaps = venue(market="swap", prices={SPOT: D(100)}).markets()
-    assert (swaps[SPOT].kind, swaps[SPOT].settle) == ("swap", "USDT")
-
-
 async def test_ticker_has_half_the_slippage_on_each_side() -> None:
     ticker = await venue().ticker(SPOT)
     assert (ticker.bid, ticker.last, ticker.ask) == (D("99.95"), D(100), D("100.05"))
-
-
-async def test_short_swap_profits_when_the_price_falls() -> None:
-    exchange = venue(slippage_bps=D(0), fee=D(0))
-    await placed(exchange, order("q1", "sell", "4", symbol=SWAP))
-    (short,) = await exchange.positions()
-    assert (short.account, short.symbol, short.amount, short.average) == ("paper", SWAP, D(-4), D(100))
-    assert (await exchange.balance()).free["USDT"] == 600
-    exchange.hint(SWAP, D(90))
-    await placed(exchange, order("q2", "buy", "1", symbol=SWAP))
-    (rest,) = await exchange.positions()
-    assert (rest.amount, rest.average, rest.realized) == (D(-3), D(100), D(10))
-    assert (await exchange.balance()).total["USDT"] == 1010
-    await placed(exchange, order("q3", "buy", "5", symbol=SWAP))  # turns the position round
-    (turned,) = await exchange.positions()
-    assert (turned.amount, turned.average) == (D(2), D(90))
-    assert (await exchange.balance()).total["USDT"] == 1040
-
-
-async def test_leverage_divides_the_margin_and_no_more_can_be_opened() -> None:
-    exchange = venue(slippage_bps=D(0), fee=D(0))
-    await placed(exchange, order("q1", "buy", "40", symbol=SWAP, leverage=5))
-    assert (await exchange.balance()).free["USDT"] == 200
-    error = await rejection(exchange, order("q2", "buy", "11", symbol=SWAP, leverage=5))
-    assert error.code == "insufficient_funds"
-    await placed(exchange, order("q3", "sell", "40", symbol=SWAP))  # a close needs no margin
-    assert (await exchange.balance()).free["USDT"] == 1000
-
-
-async def test_reduce_only_never_turns_a_position_round() -> None:
-    exchange = venue()
-    await placed(exchange, order("q1", "buy", "2", symbol=SWAP))
-    report = await placed(exchange, order("q2", "sell", "5", symbol=SWAP, reduce_only=True))
-    assert (report.state, report.filled) == (State.FILLED, D(2))
-    assert await exchange.positions() == []
-
-
-async def test_stop_of_a_swap_position_that_was_closed_meanwhile_opens_nothing() -> None:
-    exchange = venue()
-    entry = order("q1", "buy", "2", symbol=SWAP)
-    await placed(exchange, entry, *protection(entry, stop="80"))
-    await placed(exchange, order("q2", "sell", "2", symbol=SWAP, leg=Leg.CLOSE, reduce_only=True))
-    exchange.hint(SWAP, D(75))
-    assert await state_of(exchange, "q1-sl") is State.CANCELED
-    assert await exchange.positions() == []
 
 
 async def test_wait_returns_when_an_order_changed_and_else_after_its_time() -> None:
@@ -465,147 +310,3 @@ async def test_cancelled_placement_has_not_happened() -> None:
         await exchange.place(order("q1"), (), 1000.0)
     assert scope.cancelled_caught
     assert await exchange.find(order("q1")) is None
-
-
-# Rebuilding from the journal; the general rule is in test_paper_properties.py.
-
-
-def restored(journal: TinyJournal, **changes: Any) -> PaperVenue:
-    exchange = venue(**changes)
-    exchange.restore(journal.history, journal.live)
-    return exchange
-
-
-async def test_order_that_the_journal_only_meant_to_send_is_not_there_after_a_restart() -> None:
-    journal = TinyJournal()
-    journal.intend(order("q1"), order("q2", state=State.UNKNOWN), order("q3", state=State.PLANNED))
-    exchange = restored(journal)
-    assert [await exchange.find(row) for row in journal.rows.values()] == [None] * 3
-    assert (await exchange.balance()).total == {"USDT": D(1000)}
-    assert (await placed(exchange, order("q1"))).trades[0].id == "q1-1"
-
-
-async def test_restart_remembers_fills_marks_and_ids() -> None:
-    exchange, journal = venue(), TinyJournal()
-    exchange.hint(SPOT, D(120))
-    journal.intend(order("q1"))
-    journal.settle(await placed(exchange, order("q1")))
-    again = restored(journal)
-    assert await again.balance() == await exchange.balance()
-    assert (await again.ticker(SPOT)).last == D("120.12")
-    assert await again.find(order("q1")) == await exchange.find(order("q1"))
-    with pytest.raises(Unknown):
-        await again.place(order("q1"), (), 1000.0)
-
-
-async def test_legs_are_there_after_a_restart_when_only_their_entry_was_written_down() -> None:
-    exchange, journal = venue(), TinyJournal()
-    entry = order("q1")
-    legs = protection(entry, stop="80", targets=[("110", "1")])
-    journal.intend(entry, *legs)
-    journal.settle(await placed(exchange, entry, *legs))
-    again = restored(journal)
-    again.hint(SPOT, D(80))
-    assert await state_of(again, "q1-sl") is State.FILLED
-    assert await state_of(again, "q1-tp0") is State.CANCELED
-
-
-async def test_leg_that_was_to_be_sent_alone_is_not_there_after_a_restart() -> None:
-    exchange, journal = venue(), TinyJournal()
-    entry = order("q1")
-    (stop,) = protection(entry, stop="80")
-    alone = msgspec.structs.replace(stop, attached=False)
-    journal.intend(entry, alone)
-    journal.settle(await placed(exchange, entry))
-    assert await restored(journal).find(alone) is None
-
-
-async def test_resting_order_fills_at_its_own_price_after_a_restart_too() -> None:
-    exchange, journal = venue(), TinyJournal()
-    one = limit("q1", "buy", "90")
-    journal.intend(one)
-    journal.settle(await placed(exchange, one))
-    again = restored(journal)
-    again.hint(SPOT, D(80))
-    found = await again.find(one)
-    assert found is not None
-    assert found.average == D(90)
-
-
-async def test_first_change_after_a_restart_is_noticed() -> None:
-    exchange = venue()
-    await placed(exchange, order("q1"))
-    exchange.restore([], [])
-    await exchange.wait(10)
-    start = trio.current_time()
-    with pytest.raises(Rejected):
-        await exchange.cancel(order("q1"))
-    await placed(exchange, limit("q1", "buy", "90"))
-    await exchange.wait(10)
-    assert trio.current_time() == start
-
-
-async def test_leg_whose_sibling_filled_is_canceled_after_a_restart() -> None:
-    exchange, journal = venue(), TinyJournal()
-    entry = order("q1")
-    legs = protection(entry, stop="80", targets=[("110", "1")])
-    journal.intend(entry, *legs)
-    for report in await exchange.place(entry, legs, 1000.0):
-        journal.settle(report)
-    exchange.hint(SPOT, D(110))
-    filled = await exchange.find(legs[1])
-    assert filled is not None
-    journal.settle(filled)  # and killed before the stop was asked for
-    again = restored(journal)
-    assert await state_of(again, "q1-sl") is State.CANCELED
-    start = trio.current_time()
-    await again.wait(10)
-    assert trio.current_time() == start, "the follower is to ask at once"
-
-
-async def test_leg_of_an_entry_that_ended_unfilled_is_canceled_after_a_restart() -> None:
-    exchange, journal = venue(), TinyJournal()
-    entry = limit("q1", "buy", "90")
-    legs = protection(entry, stop="80")
-    journal.intend(entry, *legs)
-    for report in await exchange.place(entry, legs, 1000.0):
-        journal.settle(report)
-    canceled = await exchange.cancel(entry)
-    assert canceled is not None
-    journal.settle(canceled)
-    again = restored(journal)
-    assert await state_of(again, "q1-sl") is State.CANCELED
-
-
-async def test_entry_fills_again_when_only_its_legs_fill_was_written_down() -> None:
-    exchange, journal = venue(), TinyJournal()
-    entry = limit("q1", "buy", "90")
-    legs = protection(entry, stop="80")
-    journal.intend(entry, *legs)
-    for report in await exchange.place(entry, legs, 1000.0):
-        journal.settle(report)
-    exchange.hint(SPOT, D(75))
-    stopped = await exchange.find(legs[0])
-    assert stopped is not None
-    journal.settle(stopped)
-    again = restored(journal)
-    found = await again.find(entry)
-    assert found is not None
-    assert (found.state, found.average, found.trades[0].id) == (State.FILLED, D(90), "q1-1")
-    assert (await again.balance()).total == (await exchange.balance()).total
-
-
-async def test_nothing_fills_for_the_old_marks_of_a_restart() -> None:
-    exchange, journal = venue(), TinyJournal()
-    exchange.hint(SPOT, D(200))
-    one = limit("q1", "buy", "150")
-    journal.intend(one)
-    journal.settle(await placed(exchange, one))
-    again = restored(journal)  # its mark is the configured 100 again
-    assert await state_of(again, "q1") is State.OPEN
-    await placed(again, order("q2"))
-    assert await state_of(again, "q1") is State.OPEN
-    again.hint(SPOT, D(200))
-    assert await state_of(again, "q1") is State.OPEN
-    again.hint(SPOT, D(150))
-    assert await state_of(again, "q1") is State.FILLED

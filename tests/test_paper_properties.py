@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
+import hypothesis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,9 @@ from standins.paper import SPOT, SWAP, TinyJournal, order, protection, settings
 
 Action = Callable[["Run"], None]
 SETTINGS = settings(balance={"USDT": Decimal(1000), "BTC": Decimal(3)}, slippage_bps=Decimal(7))
+
+
+calm = hypothesis.settings(deadline=None, max_examples=80)  # a busy machine is no failure
 
 
 class Run:
@@ -146,6 +150,7 @@ def signed(row: Order, amount: Decimal) -> Decimal:
     return amount if row.side is Side.BUY else -amount
 
 
+@calm
 @given(actions([SPOT], list(OrderType)))
 def test_spot_money_is_conserved_to_the_last_digit_and_never_below_zero(steps: list[Any]) -> None:
     run = Run()
@@ -159,6 +164,7 @@ def test_spot_money_is_conserved_to_the_last_digit_and_never_below_zero(steps: l
             assert all(0 <= balance.free[one] <= total for one, total in balance.total.items())
 
 
+@calm
 @given(actions([SWAP], list(OrderType)))
 def test_swap_cash_and_cost_are_conserved_to_the_last_digit(steps: list[Any]) -> None:
     run = go(Run(), steps)
@@ -175,6 +181,7 @@ def test_swap_cash_and_cost_are_conserved_to_the_last_digit(steps: list[Any]) ->
             assert bool(holding.cost) == bool(holding.amount) == bool(holding.margin)
 
 
+@calm
 @given(st.lists(st.tuples(st.sampled_from(Side), amounts, prices), max_size=20))
 def test_position_never_keeps_or_loses_a_rounding(trades: list[tuple[Side, str, Decimal]]) -> None:
     account, paid = PaperAccount({}), ZERO
@@ -187,17 +194,20 @@ def test_position_never_keeps_or_loses_a_rounding(trades: list[tuple[Side, str, 
             assert account.cash["USDT"] - account.holdings[SWAP].cost == -paid
 
 
+@calm
 @given(actions([SPOT, SWAP], list(OrderType)))
 def test_trade_ids_are_a_function_of_the_order_alone(steps: list[Any]) -> None:
     for row, fill in go(Run(), steps).journal.history:
         assert fill.trade_id == f"{row.client_order_id}-1"
 
 
+@calm
 @given(actions([SPOT, SWAP], list(OrderType)))
 def test_same_calls_give_the_same_reports(steps: list[Any]) -> None:
     assert go(Run(), steps).told == go(Run(), steps).told
 
 
+@calm
 @given(actions([SPOT, SWAP], list(OrderType)))
 def test_legs_never_close_more_than_their_entry_opened(steps: list[Any]) -> None:
     run = go(Run(), steps)
@@ -209,6 +219,7 @@ def test_legs_never_close_more_than_their_entry_opened(steps: list[Any]) -> None
         assert amount <= run.journal.rows[entry].filled
 
 
+@calm
 @given(actions([SPOT], [OrderType.LIMIT, OrderType.MARKET]))
 def test_limit_orders_fill_at_their_limit_or_better_and_none_is_left_behind(steps: list[Any]) -> None:
     run = go(Run(), steps)
@@ -222,6 +233,7 @@ def test_limit_orders_fill_at_their_limit_or_better_and_none_is_left_behind(step
             assert signed(row, row.price) < signed(row, run.book.marks[SPOT])
 
 
+@calm
 @given(actions([SPOT, SWAP], list(OrderType)))
 def test_after_a_restart_at_any_moment_everything_is_as_before(steps: list[Any]) -> None:
     run = Run()
@@ -230,6 +242,7 @@ def test_after_a_restart_at_any_moment_everything_is_as_before(steps: list[Any])
         assert picture(restored(run.journal)) == picture(run.book)
 
 
+@calm
 @given(
     actions([SPOT, SWAP], [OrderType.MARKET, OrderType.LIMIT, OrderType.STOP]),
     st.integers(0, 19),

@@ -7,9 +7,10 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 10.0
 POLL_S = 0.05
+ON_ITS_WAY = ("accepted", "working")
+
+R = TypeVar("R")
 
 CONFIG = """\
 # Made by `fks demo`.
@@ -169,12 +173,20 @@ def _tell(loaded: "Loaded") -> None:
     reply = post(door, settings.webhook.secrets[0], body)
     if not 200 <= reply.status < 300:
         raise Failed(f"the demo's alert was refused: {problem(reply.status, reply.body)}")
-    click.echo(f"{reply.status} {reply.body.decode()}\n")
-    chain = _settled(desk, json.loads(reply.body)["alert_id"])
+    answer = json.loads(reply.body)
+    answer.pop("orders", None)  # shown below, as they are by then
+    click.echo(f"{reply.status} {json.dumps(answer)}")
+    where = f"/v1/alerts/{answer['alert_id']}"
+    chain = _eventually(lambda: desk.call("GET", where), lambda told: told["state"] not in ON_ITS_WAY)
     orders = chain["orders"]
     views.show(orders, views.ORDERS, "Orders")
     views.show([fill for order in orders for fill in order.get("fills", ())], views.FILLS, "Fills")
-    views.show(BALANCE.rows(desk.call("GET", BALANCE.path)), BALANCE.columns, "Balance")
+    # An account's balance is asked for now and then; the bought coins show when it was.
+    held = _eventually(
+        lambda: BALANCE.rows(desk.call("GET", BALANCE.path)),
+        lambda rows: any(row["currency"] == "BTC" for row in rows),
+    )
+    views.show(held, BALANCE.columns, "Balance")
     click.echo(
         f"\ndoor   {door}{WEBHOOK}\ndesk   {desk_url}   token in {loaded.state_dir / 'admin_token'}\n"
         f"files  {loaded.state_dir} (journal, audit trail, log)\n\n"
@@ -183,12 +195,9 @@ def _tell(loaded: "Loaded") -> None:
     )
 
 
-def _settled(desk: Any, alert_id: str) -> dict[str, Any]:
-    """The alert with its orders, when nothing of it is on its way any more. Raises Failed."""
+def _eventually(ask: Callable[[], R], done: Callable[[R], bool]) -> R:
+    """The first answer that is `done`, or the last one when patience ends."""
     give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
-        chain: dict[str, Any] = desk.call("GET", f"/v1/alerts/{alert_id}")
-        if chain["state"] not in ("accepted", "working"):
-            return chain
+    while not done(answer := ask()) and time.monotonic() < give_up:
         time.sleep(POLL_S)
-    raise Failed(f"alert {alert_id} is still {chain['state']} after {PATIENCE_S:g} s: see the log")
+    return answer

@@ -61,8 +61,9 @@ def _read(question: "Callable[[SqliteReader], R]") -> R:
             "command the same --config and $STATE_DIRECTORY"
         )
     try:
-        # One snapshot for all of the question: the daemon goes on writing meanwhile.
-        with open_journal(path) as reader, reader.connection:
+        with open_journal(path) as reader:
+            # One snapshot for all of the question: the daemon goes on writing meanwhile.
+            reader.connection.execute("BEGIN")
             return _patiently(f"reading {path}", lambda: question(reader))
     except apsw.Error as error:
         raise Failed(

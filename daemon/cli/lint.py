@@ -28,7 +28,7 @@ def lint(as_json: bool, file: BinaryIO) -> None:
         click.echo(json.dumps(report, indent=2))
     else:
         _print(report)
-    if False:
+    if not report["accepted"]:
         raise Failed("the alert would be refused")
 
 

@@ -75,7 +75,7 @@ def _is_time(column: Column) -> bool:
 
 
 def _second(text: str) -> str:
-    return text[:19] + text[-1:]  # 2025-11-07T10:30:00.123Z
+    return text[:19] + "Z" if text[10:11] == "T" else text  # 2025-11-07T10:30:00.123Z, or a heading
 
 
 def widths(rows: Sequence[Row], columns: Sequence[Column]) -> list[int]:
@@ -85,20 +85,17 @@ def widths(rows: Sequence[Row], columns: Sequence[Column]) -> list[int]:
 
 def line(row: Row, columns: Sequence[Column], wide: Sequence[int]) -> str:
     """One row, aligned; its state coloured (`click.echo` drops the colour when it is not for a terminal)."""
-    padded = [
-        click.style(_pad(text, width, column), fg=COLOURS.get(text) if column.key == "state" else None)
-        for text, width, column in zip(cells(row, columns), wide, columns, strict=True)
-    ]
+    padded = []
+    for text, width, column in zip(cells(row, columns), wide, columns, strict=True):
+        shown = text.rjust(width) if column.number else text.ljust(width)
+        if column.key == "state" and text in COLOURS:
+            shown = shown.replace(text, click.style(text, fg=COLOURS[text]))
+        padded.append(shown)
     return "  ".join(padded).rstrip()
 
 
 def heading(columns: Sequence[Column], wide: Sequence[int]) -> str:
-    padded = [_pad(column.heading, width, column) for column, width in zip(columns, wide, strict=True)]
-    return "  ".join(padded).rstrip()
-
-
-def _pad(text: str, width: int, column: Column) -> str:
-    return text.rjust(width) if column.number else text.ljust(width)
+    return line({column.key: column.heading for column in columns}, columns, wide)
 
 
 def show(rows: Sequence[Row], columns: Sequence[Column], title: str | None = None) -> None:
@@ -108,7 +105,7 @@ def show(rows: Sequence[Row], columns: Sequence[Column], title: str | None = Non
         return
     wide = widths(rows, columns)
     if title:
-        click.echo(title)
+        click.echo(f"\n{title}")
     click.echo(heading(columns, wide))
     for row in rows:
         click.echo(line(row, columns, wide))

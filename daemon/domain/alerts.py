@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
@@ -75,13 +75,16 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 _TEXT_LIMIT = 200
+_DEEPEST = 16  # levels of nesting; an alert has three
+_MAY_BE_EMPTY = ("comment", "strategy", "order_id", "bar_time")  # a template's placeholder without a value
 _FIELD = re.compile(r"`\$\.([a-z_]+)")
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
     """The body as one flat-enough JSON object, numbers exact.
 
-    Raises Refusal for anything else: not UTF-8, byte-order mark, NaN, duplicate keys, deep nesting.
+    Raises Refusal for anything else: not UTF-8, byte-order mark, NaN, duplicate keys, deep nesting,
+    half of a surrogate pair.
     """
     try:
         text = body.decode("utf-8")
@@ -103,12 +106,16 @@ def parse_json(body: bytes) -> dict[str, Any]:
         raise Refusal("alert.json", f"the body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise Refusal("alert.json", "the body is not a JSON object")
+    _check_storable(value, _DEEPEST)
     return value
 
 
 def _json_number(text: str) -> Decimal:
     # Decimal also for integers: int() of a very long literal is slow, and then refused anyway.
-    return Decimal(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number's exponent is out of all bounds") from None
 
 
 def _no_constant(name: str) -> Any:
@@ -116,17 +123,34 @@ def _no_constant(name: str) -> Any:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:40]!r} appears twice")
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise ValueError(f"the key {name[:40]!r} appears twice")
+        result[name] = value
     return result
+
+
+def _check_storable(value: Any, deeper: int) -> None:
+    """Whether the body can be hashed and written down; it is walked before anybody trusts it."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Refusal("alert.encoding", "the body holds half of a surrogate pair") from None
+    if isinstance(value, (dict, list)):
+        if deeper == 0:
+            raise Refusal("alert.json", "the body is nested too deeply")
+        for one in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_storable(one, deeper - 1)
 
 
 def parse_alert(raw: dict[str, Any]) -> Alert:
     """The native alert in `raw`, whose unknown fields are ignored. Raises Refusal naming the field."""
     fields = {name: raw[name] for name in Alert.__struct_fields__ if raw.get(name) is not None}
+    for name in _MAY_BE_EMPTY:
+        if fields.get(name) == "":
+            del fields[name]
     for name in ("symbol", "action"):
         if name not in fields:
             raise Refusal("alert.missing", f"the field {name!r} is required", name)
@@ -186,15 +210,22 @@ def _target(name: str, value: object) -> Target:
     return Target(**numbers)
 
 
+def _stop(name: str, value: object) -> Target:
+    stop = _target(name, value)
+    if stop.share is not None:
+        raise Refusal("alert.schema", "stop_loss covers the whole position: it takes no share", name)
+    return stop
+
+
 def _targets(name: str, value: object) -> tuple[Target, ...]:
     return tuple(_target(name, one) for one in (value if isinstance(value, list) else [value]))
 
 
 def parse_time(value: object) -> float:
     """UTC epoch seconds from ISO 8601 (without an offset: UTC), or from epoch seconds or milliseconds."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{9,14}(\.[0-9]+)?", value):
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{9,14}(\.[0-9]+)?", value := value.strip()):
         try:
-            moment = datetime.fromisoformat(value.strip())
+            moment = datetime.fromisoformat(value)
         except ValueError:
             raise Refusal("alert.timestamp", "timestamp is neither ISO 8601 nor epoch", "timestamp") from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -206,7 +237,7 @@ def parse_time(value: object) -> float:
 _READERS: dict[str, Callable[[str, object], object]] = {
     "timestamp": lambda _name, value: parse_time(value),
     "leverage": _whole,
-    "stop_loss": _target,
+    "stop_loss": _stop,
     "take_profit": _targets,
     **dict.fromkeys(("confidence", "position_size"), _number),
     **dict.fromkeys(("amount", "notional", "percent", "price", "stop_price", "trail_percent"), _positive),

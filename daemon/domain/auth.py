@@ -36,7 +36,7 @@ def authenticate(
         name = _first(secrets, lambda secret: _hex_matches(secret, given, body))
         if name:
             return Sender(name)
-    if (message_id := headers.get("webhook-id")) is not None:
+    if message_id := headers.get("webhook-id"):
         sender = _standard(headers, message_id, body, secrets, now)
         if sender:
             return sender
@@ -65,7 +65,7 @@ def _sha256(secret: Secret) -> bytes:
 
 def _hex_matches(secret: Secret, given: str, body: bytes) -> bool:
     expected = sign(secret, body)
-    claimed = given.strip().removeprefix("sha256=").lower()
+    claimed = given.strip().lower().removeprefix("sha256=")
     return hmac.compare_digest(expected.encode(), claimed.encode("utf-8", "surrogatepass"))
 
 

@@ -169,6 +169,7 @@ def _legs(intent: Intent, view: View, entry: Order, reference: Decimal | None) -
         return ()
     if reference is None:
         raise Refusal("sizing.no_price", "there is no price to place the stop loss and take profit from")
+    _check_protection(alert, view.features)
     tick, buying = view.market.price_tick, entry.side is Side.BUY
     legs = []
     if alert.stop_loss:
@@ -191,18 +192,35 @@ def _legs(intent: Intent, view: View, entry: Order, reference: Decimal | None) -
     return legs
 
 
+def _check_protection(alert: Alert, features: Features) -> None:
+    """What this exchange cannot hold is refused by name, never dropped."""
+    if features.attached_protection or alert.stop_loss is None:
+        return
+    if OrderType.STOP not in features.order_types:
+        raise Refusal("order.unsupported", "this account cannot hold a stop loss", "stop_loss")
+    partial = sum((one.share or Decimal(1)) for one in alert.take_profit) != len(alert.take_profit)
+    if not features.oco and (len(alert.take_profit) > 1 or partial):
+        # The stop must go before a take profit is sent, and then the rest would be without one.
+        detail = "beside a stop loss, this account can hold one take profit for the whole position"
+        raise Refusal("order.unsupported", detail, "take_profit")
+
+
 def _leg(
     intent: Intent, view: View, entry: Order, leg: Leg, *, amount: Decimal, at: Decimal, number: int = 0
 ) -> Order:
     stop = leg is Leg.STOP_LOSS
     attached = view.features.attached_protection
+    # Played by the daemon beside a stop (domain/protection.py): its price is a mark to wait for, and
+    # then it must be gone at once, for the stop has made room for it.
+    played = not attached and not view.features.oco and intent.alert.stop_loss is not None
+    take_profit = OrderType.MARKET if played else OrderType.LIMIT
     return _order(
         intent,
         view,
         leg,
         number=number,
         side=entry.side.opposite,
-        type=OrderType.STOP if stop else OrderType.LIMIT,
+        type=OrderType.STOP if stop else take_profit,
         amount=amount,
         price=None if stop else at,
         stop_price=at if stop else None,

@@ -5,11 +5,13 @@ So a replay, a crash or a second machine meets its own earlier work instead of d
 
 import hashlib
 import uuid
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from fks.domain.alerts import Alert
 
+# JSON allows 1e400 and 5,000 digits; two such numbers must neither overflow nor look alike.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -73,6 +75,6 @@ def _canonical(value: Any) -> bytes:
         case list():
             return b"[" + b"".join(_canonical(one) for one in value) + b"]"
         case Decimal():
-            return _join("n", value.normalize())
+            return _join("n", *_EXACT.normalize(value).as_tuple())
         case _:
             return _join(type(value).__name__, value)

@@ -6,17 +6,19 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Context, Decimal, lo
 ZERO = Decimal(0)
 
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+# Never "0,125": somewhere that is an eighth, and reading it as 125 would cost a thousandfold.
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _LARGEST = Decimal("1e18")
 _SMALLEST = Decimal("1e-18")
-_WIDE = Context(prec=60)
+_DIGITS = 60
 
 
 def parse_decimal(value: object) -> Decimal:
     """A finite decimal from a JSON number or a decimal string (`1,234.5` has its separators removed).
 
-    Raises ValueError for booleans, NaN, infinities, `1_000`, other digits than ASCII's, and for
-    magnitudes outside 1e-18..1e18: no market has them, and they break arithmetic further on.
+    Raises ValueError for booleans, NaN, infinities, `1_000`, other digits than ASCII's, and for more
+    than 60 digits or magnitudes outside 1e-18..1e18: no market has them, and they break arithmetic
+    further on.
     """
     if isinstance(value, Decimal):
         number = value
@@ -33,7 +35,12 @@ def parse_decimal(value: object) -> Decimal:
         raise ValueError("not a number")
     if not number.is_finite():
         raise ValueError("not a finite number")
-    if number != 0 and not _SMALLEST <= abs(number) <= _LARGEST:
+    if len(number.as_tuple().digits) > _DIGITS:
+        raise ValueError(f"more than {_DIGITS} digits")
+    if not number:
+        return ZERO
+    # `adjusted` first: abs() itself overflows for what only Decimal's constructor can hold
+    if not -19 < number.adjusted() < 19 or not _SMALLEST <= abs(number) <= _LARGEST:
         raise ValueError("out of range (1e-18 to 1e18)")
     return number
 
@@ -51,8 +58,13 @@ def price_to(value: Decimal, tick: Decimal, *, buying: bool) -> Decimal:
 def _to_multiple(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     if step <= 0:
         return value
-    with localcontext(_WIDE):
+    with localcontext(Context(prec=_DIGITS, rounding=rounding)):  # the division must not round back
         return (value / step).to_integral_value(rounding=rounding) * step.normalize()
+
+
+def rough(value: Decimal) -> str:
+    """At most 12 decimals: for what a human reads, of any magnitude."""
+    return plain(Decimal(f"{value:.12f}"))
 
 
 def plain(value: Decimal) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fks.domain.messages import Order
 from fks.domain.money import ZERO, floor_to
-from fks.domain.orders import IN_FLIGHT, Leg, Side, State
+from fks.domain.orders import Leg, Side, State
 
 HELD = float("inf")
 
@@ -45,12 +45,11 @@ def next_steps(
         return Steps(release=_sized(held, entry, left, step))
     if any(_is_held(stop) for stop in stops):
         return Steps(release=_sized(stops, entry, left, step))
-    reached = [leg for leg in held if mark is not None and _reached(leg, mark)]
-    if not reached or any(stop.state in IN_FLIGHT for stop in stops):
-        return Steps()  # an unknown stop's fate first: never two sells of the same coins
-    # Waits in `dispatchable` until the stops are gone; should one fill meanwhile, nothing is left here.
-    cancel = tuple(stop.id for stop in stops if not stop.cancel_requested)
-    return Steps(cancel=cancel, release=_sized(reached, entry, left, step))
+    if not any(mark is not None and _reached(leg, mark) for leg in held):
+        return Steps()
+    # Only when the stop is known to be gone, and how much of it was filled, may anything else be sold:
+    # the next look finds no stop left and releases the take profit for the rest.
+    return Steps(cancel=tuple(stop.id for stop in stops if not stop.cancel_requested))
 
 
 def needs_mark(legs: Sequence[Order]) -> bool:

@@ -116,7 +116,7 @@ class AuditExporter:
             )
         if stored != chain.digest(record):
             raise AuditDiffers(
-                f"record {number} in {path} differs from the journal: move the file away, and keep it as evidence"
+                f"record {number} in {path} differs from the journal: move the file away, as evidence"
             )
         return number, stored
 

@@ -53,7 +53,7 @@ def configure(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.upper()]),
         logger_factory=lambda *_args: sink,
-        # Not cached: it would save less than 1 us a line, and a logger in use would keep its level on a reload.
+        # Not cached: that would save less than 1 us a line, and a logger in use would keep its level.
         cache_logger_on_first_use=False,
     )
     _hear_libraries()

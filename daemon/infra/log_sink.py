@@ -12,15 +12,14 @@ class Sink:
 
     What a line's writing must not do is stop the daemon. A line is written at once and unbuffered, so
     that a kill loses none; but if the reader is so far behind that the write would block, the line is
-    dropped and counted, and `notice(count)` is written first when there is room again. When the reader
-    has gone for good, logging ends and the daemon goes on: the journal is the record, the log is not.
+    dropped and counted, and `notice(count)` is written first when there is room again. The same goes
+    for a reader that has gone and for a full disk: the journal is the record, the log is not.
     """
 
     def __init__(self, stream: BinaryIO, notice: Callable[[int], bytes]) -> None:
-        self._stream = stream  # kept: collecting it would close the descriptor
+        self._stream = stream
         self._notice = notice
         self._lock = threading.Lock()
-        self._gone = False
         self._dropped = 0
         self._cut = False  # the last line is on the wire without its end
         stream.flush()
@@ -38,8 +37,6 @@ class Sink:
     def msg(self, line: bytes) -> None:
         """Write the line and its end, or drop it."""
         with self._lock:
-            if self._gone:
-                return
             before = b"\n" if self._cut else b""
             if self._dropped:
                 before += self._notice(self._dropped) + b"\n"
@@ -54,13 +51,12 @@ class Sink:
     def _write(self, data: bytes) -> bool:
         sent = 0
         try:
-            while sent < len(data) and self._ready():
+            # A closed descriptor's number may be another file's by now.
+            while sent < len(data) and not self._stream.closed and self._ready():
                 # A pipe that is ready takes this much without blocking (POSIX), and perhaps no more.
                 sent += self._put(data[sent : sent + select.PIPE_BUF])
-        except (BrokenPipeError, ValueError):  # ValueError: closed by ourselves
-            self._gone = True
-        except OSError:  # a full disk, a lost terminal: it may come back
-            pass
+        except OSError:
+            pass  # nobody reads, or there is no space: both may come back
         if sent:
             self._cut = sent < len(data)
         return sent == len(data)

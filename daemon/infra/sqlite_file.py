@@ -80,12 +80,23 @@ def open_writer(path: Path, migrations: Sequence[str]) -> apsw.Connection:
         _close(connection)
         raise JournalBroken(
             f"cannot open the journal {path} ({type(error).__name__}: {error}). The file was kept as it is: "
-            "restore a backup, or move it away to begin a new journal"
+            f"{_advice(error)}"
         ) from error
     except BaseException:
         _close(connection)
         raise
     return connection
+
+
+def _advice(error: Exception) -> str:
+    match error:
+        case apsw.FullError():
+            return "free some space on its disk, then start again"
+        case apsw.BusyError():
+            return "another program has it locked, end that one"
+        case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | OSError():
+            return "check its owner, and that the file system is not mounted read-only"
+    return "restore a backup, or move it away to begin a new journal"
 
 
 def open_reader(path: Path) -> apsw.Connection:

@@ -1,6 +1,6 @@
 """One exchange account as its actors share it. It outlives their restarts: a crash refills no bucket."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from fks.domain.orders import IllegalTransition
 from fks.domain.symbols import SymbolIndex
 from fks.domain.venue import Venue
 from fks.kernel import Latest
-from fks.ledger import Journal
+from fks.ledger import Journal, Ledger
 from fks.venues.quotes import Quotes
 
 OnCall = Callable[[str, str, str, float], None]
@@ -69,16 +69,28 @@ class Account:
         self.called("find", "ok", began)
         return report
 
-    async def settle(self, order: Order, report: Report) -> None:
-        """Write down what the exchange proves of the order."""
-        try:
-            settled = await self.journal.write(lambda ledger: ledger.settle(order.id, report, self.wall()))
-        except IllegalTransition as error:  # the table says it cannot be: a human must look
-            await self.alarm("order.impossible", f"{order.id}: {error}")
-            return
-        if settled.state is not order.state or settled.filled != order.filled:
-            filled = str(settled.filled)
-            self.log.info(f"order_{settled.state}", **names(settled), filled=filled, reason=settled.reason)
+    async def settle(self, proven: Sequence[tuple[Order, Report]]) -> None:
+        """Write down what the exchange proves of these orders, in one commit."""
+        now = self.wall()
+
+        def write(ledger: Ledger) -> tuple[list[Order], list[str]]:
+            settled, impossible = [], []
+            for order, report in proven:
+                try:
+                    settled.append(ledger.settle(order.id, report, now))
+                except IllegalTransition as error:
+                    impossible.append(f"{order.id}: {error}")
+            return settled, impossible
+
+        settled, impossible = await self.journal.write(write)
+        for told in impossible:  # the table says that it cannot be: a human must look
+            await self.alarm("order.impossible", told)
+        before = {order.id: order for order, _ in proven}
+        for order in settled:
+            if order.state is not before[order.id].state or order.filled != before[order.id].filled:
+                self.log.info(
+                    f"order_{order.state}", **names(order), filled=str(order.filled), reason=order.reason
+                )
 
     async def alarm(self, code: str, detail: str) -> None:
         """Something that a human must look at: log, journal, and from there every observer."""

@@ -17,7 +17,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `window_s`: the request is refused by the exchange when its timestamp is older, seconds.
     `lag_s`: how long an executed order may be missing from look-ups (a guess where nothing is known).
     `burst_s`: seconds' worth of the rate limit that may go at once.
-    `options`: of ccxt, needed for the above.
+    `options`: of ccxt, needed for the above; they win over the account's own, or the fence would be gone.
     """
 
     place: str = "clientOrderId"
@@ -26,15 +26,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
     listing: str | None = None
     prefix: str = ""
     window_s: float | None = None
-    window: str | None = None  # the parameter of a placement that asks for this window, milliseconds
     lag_s: float = 5.0
     burst_s: float = 1.0
     options: dict[str, Any] = {}
-
-    def names(self, client_order_id: str) -> dict[str, Any]:
-        """The parameters that a placement needs of this dialect."""
-        fence = {self.window: int((self.window_s or 0) * 1000)} if self.window else {}
-        return {self.place: client_order_id, **fence}
 
 
 _WINDOW_S = 5.0
@@ -44,7 +38,6 @@ _DIALECTS = {
         find="clientOrderId",
         cancel="clientOrderId",
         window_s=_WINDOW_S,
-        window="recvWindow",
         lag_s=2.0,
         burst_s=5.0,  # the limit is counted by the minute, and listing all open orders costs 4 s of it
         options={

@@ -155,7 +155,7 @@ def make_exchange(name: str, settings: AccountSettings, timeout: float) -> Any:
             "enableRateLimit": True,
             "base_url": settings.base_url,
             "burst_s": dialect_of(kind).burst_s,
-            "options": {"defaultType": settings.market, **dialect_of(kind).options, **settings.options},
+            "options": {"defaultType": settings.market, **settings.options, **dialect_of(kind).options},
         }
     )
     missing = [

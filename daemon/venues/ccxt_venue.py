@@ -116,8 +116,8 @@ class CcxtVenue:
         market = self._session.market(order.symbol)
         if not market:
             raise Rejected("local.bad_symbol", f"account {self.name} has no market {order.symbol!r}")
-        names = self._session.dialect.names(order.client_order_id)
-        request = ccxt_orders.placement(order, market, self._session.feature("createOrder"), names)
+        name = {self._session.dialect.place: order.client_order_id}
+        request = ccxt_orders.placement(order, market, self._session.feature("createOrder"), name)
         ccxt_orders.check_grid(request, self._session.exchange)
         return request
 

@@ -5,11 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import pytest
 
+from fks.domain.errors import Rejected
 from fks.domain.messages import Fill, Order, Report
 from fks.domain.money import ZERO
 from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.settings import AccountSettings
+from fks.venues.paper import PaperVenue
 
 SPOT, SWAP = "BTC/USDT", "BTC/USDT:USDT"
 
@@ -117,3 +120,27 @@ class TinyJournal:
         return sum(
             (fill.amount if row.side is Side.BUY else -fill.amount for row, fill in self.history), ZERO
         )
+
+
+def venue(**changes: Any) -> PaperVenue:
+    return PaperVenue("paper", settings(**changes), wall=lambda: 1000.0)
+
+
+async def placed(exchange: PaperVenue, one: Order, *legs: Order) -> Report:
+    reports = await exchange.place(one, legs, 1000.0)
+    assert [report.client_order_id for report in reports] == [one.client_order_id, *(leg.id for leg in legs)]
+    return reports[0]
+
+
+async def state_of(exchange: PaperVenue, name: str) -> State | None:
+    report = await exchange.find(order(name))
+    return report.state if report else None
+
+
+async def rejection(exchange: PaperVenue, one: Order, *legs: Order) -> Rejected:
+    before = await exchange.balance()
+    with pytest.raises(Rejected) as caught:
+        await exchange.place(one, legs, 1000.0)
+    assert await exchange.find(one) is None, "a rejected order does not exist"
+    assert await exchange.balance() == before
+    return caught.value

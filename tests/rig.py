@@ -1,0 +1,136 @@
+"""One account's actors around a fake exchange and the real ledger, wired as the supervisor wires them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from fakes import FakeVenue, InlineJournal, wall
+from fks.actors.exchange import Exchange
+from fks.actors.follower import Follower
+from fks.actors.sizing import Sizing
+from fks.domain import ids
+from fks.domain.alerts import Alert, parse_alert
+from fks.domain.limits import Breaker, BreakerRules, Bucket
+from fks.domain.messages import AccountStatus, Event, Look, NewAlert, Order
+from fks.domain.settings import RiskSettings, SizingSettings
+from fks.domain.venue import Venue
+from fks.kernel import Latest, mailbox, supervise
+from fks.venues.account import Account
+from fks.venues.outlook import Outlook
+
+
+class Rig:
+    """`start` begins a life of the actors, `crash` ends it; the ledger and the exchange go on."""
+
+    def __init__(
+        self,
+        folder: Path,
+        venue: Venue,
+        *,
+        limits: RiskSettings | None = None,
+        sizing: SizingSettings | None = None,
+        breaker: BreakerRules | None = None,
+        patience_s: float = 30.0,
+    ) -> None:
+        self.journal = InlineJournal(folder / "fks.db")
+        self.venue = venue
+        self.account = Account(
+            name="main",
+            venue=venue,
+            journal=self.journal,
+            bucket=Bucket(100.0, 100.0),
+            breaker=Breaker(breaker or BreakerRules()),
+            status=Latest(AccountStatus(account="main", type="fake")),
+            on_call=lambda *_told: None,
+            wall=wall,
+            patience_s=patience_s,
+        )
+        self.outlook = Outlook(self.account, sizing or SizingSettings(), limits or RiskSettings())
+        self.life: trio.CancelScope | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Rig"]:
+        async with trio.open_nursery() as nursery:
+            self.start(nursery)
+            yield self
+            nursery.cancel_scope.cancel()
+        self.journal.store.close()
+
+    def start(self, nursery: trio.Nursery) -> None:
+        self.life = trio.CancelScope()
+        nursery.start_soon(self._live, self.life)
+
+    def crash(self) -> None:
+        assert self.life is not None
+        self.life.cancel()
+        self.account.tell(ready=False, connected=False)
+
+    async def _live(self, scope: trio.CancelScope) -> None:
+        boxes = {name: mailbox(name, 1, Look) for name in ("exchange", "sizing", "follower")}
+
+        def wake(_events: Sequence[Event]) -> None:
+            for ref, _ in boxes.values():
+                ref.offer(Look())
+
+        self.journal.observers = [wake]
+        makers: dict[str, Any] = {
+            "exchange": lambda tasks: Exchange(tasks, self.account, {}),
+            "sizing": lambda tasks: Sizing(tasks, self.outlook),
+            "follower": lambda tasks: Follower(tasks, self.account),
+        }
+        restart = {"exchange": Exchange.RESTART, "sizing": Sizing.RESTART, "follower": Follower.RESTART}
+        with scope:
+            async with trio.open_nursery() as nursery:
+                for name, (_, inbox) in boxes.items():
+                    nursery.start_soon(supervise, makers[name], inbox, restart[name])
+
+    async def send(self, **fields: Any) -> str:
+        """Accept an alert as the front would; return its id."""
+        new = new_alert(**fields)
+        await self.journal.write(lambda ledger: ledger.accept(new))
+        return new.id
+
+    async def orders(self, alert_id: str | None = None) -> list[Order]:
+        found: list[Order]
+        if alert_id is None:
+            found = await self.journal.read(lambda ledger: ledger.orders(limit=1000))
+        else:
+            found = await self.journal.read(lambda ledger: ledger.orders_of(alert_id))
+        return found
+
+    async def only(self) -> Order:
+        """The one order there is."""
+        (order,) = await self.orders()
+        return order
+
+
+def new_alert(**fields: Any) -> NewAlert:
+    raw = {"symbol": "BTC/USDT", "action": "buy", "amount": Decimal("0.01"), **fields}
+    age = raw.pop("age", 0.0)
+    alert: Alert = parse_alert({"id": str(len(raw)), **raw})
+    key = ids.alert_key(alert, ("main",))
+    return NewAlert(
+        id=ids.alert_id(key),
+        key=key,
+        digest=ids.digest(raw),
+        source="test",
+        alert=alert,
+        body=raw,
+        accounts=("main",),
+        received_at=wall(),
+        good_until=wall() - age + 300.0,
+    )
+
+
+async def until(condition: Any, within: float = 600.0) -> None:
+    """Wait, in virtual time, for an async condition."""
+    with trio.fail_after(within):
+        while not await condition():
+            await trio.sleep(0.1)
+
+
+__all__ = ["FakeVenue", "Rig", "new_alert", "until"]

@@ -1,0 +1,126 @@
+"""Open orders are followed to their end; stops and take profits that the exchange does not link."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import trio
+
+from fakes import FakeVenue
+from fks.domain.orders import Leg, OrderType, State
+from rig import Rig
+
+
+async def legs_of(rig: Rig, alert: str) -> dict[Leg, tuple[State, Decimal]]:
+    orders = await rig.orders(alert)
+    return {order.leg: (order.state, order.amount) for order in orders}
+
+
+async def test_a_resting_order_is_followed_through_partial_fills_to_its_end(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", order_type="limit", price=Decimal(49_000))
+        await trio.sleep(2)
+        order = await rig.only()
+        assert order.state is State.OPEN
+        venue.put(order, State.PARTIAL, Decimal("0.004"))
+        await trio.sleep(5)
+        assert ((await rig.only()).state, (await rig.only()).filled) == (State.PARTIAL, Decimal("0.004"))
+        venue.put(order, State.FILLED)
+        await trio.sleep(5)
+        assert (await rig.only()).state is State.FILLED
+        fills = await rig.journal.read(lambda ledger: ledger.fills_of(order.id))
+        assert [fill.amount for fill in fills] == [Decimal("0.004"), Decimal("0.006")]
+
+
+async def test_a_fill_during_the_cancel_is_a_fill(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", order_type="limit", price=Decimal(49_000))
+        await trio.sleep(2)
+        order = await rig.only()
+        venue.put(order, State.FILLED)
+        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
+        await trio.sleep(5)
+        assert (await rig.only()).state is State.FILLED
+        assert len(venue.cancelled) <= 1
+
+
+async def test_a_canceled_remainder_keeps_its_partial_fill(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", order_type="limit", price=Decimal(49_000))
+        await trio.sleep(2)
+        order = await rig.only()
+        venue.put(order, State.PARTIAL, Decimal("0.004"))
+        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
+        await trio.sleep(5)
+        assert ((await rig.only()).state, (await rig.only()).filled) == (State.CANCELED, Decimal("0.004"))
+
+
+async def test_the_stop_goes_out_after_the_fill_for_what_was_filled(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        alert = await rig.send(id="a", order_type="limit", price=Decimal(49_000), stop_loss=Decimal(48_000))
+        await trio.sleep(5)
+        entry = next(order for order in await rig.orders(alert) if order.leg is Leg.ENTRY)
+        assert len(venue.placed) == 1  # no stop without a position
+        venue.put(entry, State.CANCELED, Decimal("0.004"))
+        await trio.sleep(10)
+        assert (await legs_of(rig, alert))[Leg.STOP_LOSS] == (State.OPEN, Decimal("0.004"))
+        _, stop = venue.placed[-1]
+        assert (stop.type, stop.stop_price, stop.side) == (OrderType.STOP, Decimal(48_000), "sell")
+
+
+async def test_the_legs_of_an_unfilled_entry_are_never_sent(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        alert = await rig.send(id="a", order_type="limit", price=Decimal(49_000), stop_loss=Decimal(48_000))
+        await trio.sleep(2)
+        entry = next(order for order in await rig.orders(alert) if order.leg is Leg.ENTRY)
+        venue.put(entry, State.CANCELED)
+        await trio.sleep(10)
+        assert len(venue.placed) == 1
+        assert (await legs_of(rig, alert))[Leg.STOP_LOSS][0] is State.CANCELED
+
+
+async def test_the_take_profit_waits_for_its_price_and_takes_the_stop_s_place(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        alert = await rig.send(id="a", stop_loss=Decimal(48_000), take_profit=Decimal(52_000))
+        await trio.sleep(10)
+        legs = await legs_of(rig, alert)
+        assert legs[Leg.STOP_LOSS][0] is State.OPEN
+        assert legs[Leg.TAKE_PROFIT][0] is State.PLANNED  # both would sell the same coins
+        venue.price = Decimal(52_100)
+        await trio.sleep(10)
+        legs = await legs_of(rig, alert)
+        assert legs[Leg.STOP_LOSS][0] is State.CANCELED
+        assert legs[Leg.TAKE_PROFIT][0] is State.FILLED
+
+
+async def test_the_stop_s_fill_ends_the_take_profit(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        alert = await rig.send(id="a", stop_loss=Decimal(48_000), take_profit=Decimal(52_000))
+        await trio.sleep(10)
+        stop = next(order for order in await rig.orders(alert) if order.leg is Leg.STOP_LOSS)
+        venue.put(stop, State.FILLED)
+        await trio.sleep(20)
+        legs = await legs_of(rig, alert)
+        assert legs[Leg.TAKE_PROFIT][0] is State.CANCELED
+        assert len(venue.placed) == 2
+
+
+async def test_a_stop_filled_while_it_is_canceled_leaves_nothing_for_the_take_profit(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        alert = await rig.send(id="a", stop_loss=Decimal(48_000), take_profit=Decimal(52_000))
+        await trio.sleep(10)
+        stop = next(order for order in await rig.orders(alert) if order.leg is Leg.STOP_LOSS)
+        venue.put(stop, State.FILLED)  # the exchange is faster than the next look-up
+        venue.price = Decimal(52_100)
+        await trio.sleep(20)
+        legs = await legs_of(rig, alert)
+        assert legs[Leg.STOP_LOSS][0] is State.FILLED
+        assert legs[Leg.TAKE_PROFIT][0] is State.CANCELED
+        assert len(venue.placed) == 2

@@ -1,0 +1,112 @@
+"""Entries of the paper exchange with their protective legs: pending, live, one cancels the other."""
+
+from decimal import Decimal
+
+import pytest
+
+from fks.domain.orders import Leg, State
+from standins.paper import SPOT, SWAP, limit, order, placed, protection, rejection, state_of, venue
+
+D = Decimal
+
+
+async def test_legs_wait_for_their_entry_and_hold_nothing_until_it_fills() -> None:
+    exchange = venue(balance={"USDT": D(1000), "BTC": D(5)})
+    entry = limit("q1", "buy", "90", "2")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "0.5"), ("115", "1")]))
+    exchange.hint(SPOT, D(120))  # above the take profit, but there is nothing to sell yet
+    assert await state_of(exchange, "q1-tp0") is State.OPEN
+    assert (await exchange.balance()).free["BTC"] == 5
+    exchange.hint(SPOT, D(90))
+    balance = await exchange.balance()
+    assert (balance.total["BTC"], balance.free["BTC"]) == (D(7), D(5)), "all legs hold it once"
+
+
+@pytest.mark.parametrize(
+    ("mark", "filled", "other", "price"),
+    [("115", "q1-tp0", "q1-sl", "110"), ("75", "q1-sl", "q1-tp0", "74.92")],
+)
+async def test_one_leg_fills_and_the_other_is_canceled(
+    mark: str, filled: str, other: str, price: str
+) -> None:
+    exchange = venue()
+    entry = order("q1")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
+    exchange.hint(SPOT, D(mark))
+    found = await exchange.find(order(filled))
+    assert found is not None
+    assert (found.state, found.average) == (State.FILLED, D(price))
+    assert await state_of(exchange, other) is State.CANCELED
+    assert (await exchange.balance()).total["BTC"] == 0
+
+
+async def test_stop_is_smaller_by_what_take_profits_filled() -> None:
+    exchange = venue()
+    entry = order("q1", "buy", "2")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "0.5"), ("120", "1.5")]))
+    exchange.hint(SPOT, D(110))
+    assert await state_of(exchange, "q1-sl") is State.OPEN
+    exchange.hint(SPOT, D(80))
+    found = await exchange.find(order("q1-sl"))
+    assert found is not None
+    assert (found.state, found.filled) == (State.FILLED, D("1.5"))
+    assert await state_of(exchange, "q1-tp1") is State.CANCELED
+    assert (await exchange.balance()).total["BTC"] == 0
+
+
+async def test_entry_that_a_jump_fills_is_stopped_out_in_the_same_jump() -> None:
+    exchange = venue()
+    entry = limit("q1", "buy", "90")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
+    exchange.hint(SPOT, D(70))
+    assert [await state_of(exchange, name) for name in ("q1", "q1-sl", "q1-tp0")] == [
+        State.FILLED,
+        State.FILLED,
+        State.CANCELED,
+    ]
+
+
+async def test_canceled_entry_takes_its_legs_with_it() -> None:
+    exchange = venue()
+    entry = limit("q1", "buy", "90")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
+    report = await exchange.cancel(entry)
+    assert report is not None
+    assert report.state is State.CANCELED
+    assert await exchange.open_orders() == []
+    assert (await exchange.balance()).free["USDT"] == 1000
+
+
+async def test_canceled_leg_leaves_the_other_alone() -> None:
+    exchange = venue()
+    entry = order("q1")
+    legs = protection(entry, stop="80", targets=[("110", "1")])
+    await placed(exchange, entry, *legs)
+    await exchange.cancel(legs[1])
+    assert await state_of(exchange, "q1-sl") is State.OPEN
+
+
+async def test_leg_placed_alone_is_refused_once_nothing_is_left_to_protect() -> None:
+    exchange = venue()
+    entry = order("q1")
+    stop, target = protection(entry, stop="80", targets=[("110", "1")])
+    await placed(exchange, entry)
+    await placed(exchange, target)
+    exchange.hint(SPOT, D(110))
+    assert (await rejection(exchange, stop)).code == "reduce_only"
+
+
+async def test_a_bad_leg_rejects_the_entry_too() -> None:
+    entry = order("q1")
+    assert (await rejection(venue(), entry, *protection(entry, stop="80.001"))).code == "price_tick"
+    assert (await rejection(venue(), entry, *protection(order("q2"), stop="80"))).code == "bad_order"
+
+
+async def test_stop_of_a_swap_position_that_was_closed_meanwhile_opens_nothing() -> None:
+    exchange = venue()
+    entry = order("q1", "buy", "2", symbol=SWAP)
+    await placed(exchange, entry, *protection(entry, stop="80"))
+    await placed(exchange, order("q2", "sell", "2", symbol=SWAP, leg=Leg.CLOSE, reduce_only=True))
+    exchange.hint(SWAP, D(75))
+    assert await state_of(exchange, "q1-sl") is State.CANCELED
+    assert await exchange.positions() == []

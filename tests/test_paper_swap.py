@@ -1,0 +1,51 @@
+"""Linear swaps on the paper exchange: signed positions, margin, reduce-only."""
+
+from decimal import Decimal
+
+from fks.domain.orders import State
+from standins.paper import SPOT, SWAP, order, placed, rejection, venue
+
+D = Decimal
+
+
+async def test_markets_tell_spot_from_swaps() -> None:
+    both = venue().markets()
+    assert (both[SPOT].kind, both[SPOT].settle) == ("spot", None)
+    assert (both[SWAP].kind, both[SWAP].settle, both[SWAP].id) == ("swap", "USDT", "BTCUSDT")
+    swaps = venue(market="swap", prices={SPOT: D(100)}).markets()
+    assert (swaps[SPOT].kind, swaps[SPOT].settle) == ("swap", "USDT")
+
+
+async def test_short_swap_profits_when_the_price_falls() -> None:
+    exchange = venue(slippage_bps=D(0), fee=D(0))
+    await placed(exchange, order("q1", "sell", "4", symbol=SWAP))
+    (short,) = await exchange.positions()
+    assert (short.account, short.symbol, short.amount, short.average) == ("paper", SWAP, D(-4), D(100))
+    assert (await exchange.balance()).free["USDT"] == 600
+    exchange.hint(SWAP, D(90))
+    await placed(exchange, order("q2", "buy", "1", symbol=SWAP))
+    (rest,) = await exchange.positions()
+    assert (rest.amount, rest.average, rest.realized) == (D(-3), D(100), D(10))
+    assert (await exchange.balance()).total["USDT"] == 1010
+    await placed(exchange, order("q3", "buy", "5", symbol=SWAP))  # turns the position round
+    (turned,) = await exchange.positions()
+    assert (turned.amount, turned.average) == (D(2), D(90))
+    assert (await exchange.balance()).total["USDT"] == 1040
+
+
+async def test_leverage_divides_the_margin_and_no_more_can_be_opened() -> None:
+    exchange = venue(slippage_bps=D(0), fee=D(0))
+    await placed(exchange, order("q1", "buy", "40", symbol=SWAP, leverage=5))
+    assert (await exchange.balance()).free["USDT"] == 200
+    error = await rejection(exchange, order("q2", "buy", "11", symbol=SWAP, leverage=5))
+    assert error.code == "insufficient_funds"
+    await placed(exchange, order("q3", "sell", "40", symbol=SWAP))  # a close needs no margin
+    assert (await exchange.balance()).free["USDT"] == 1000
+
+
+async def test_reduce_only_never_turns_a_position_round() -> None:
+    exchange = venue()
+    await placed(exchange, order("q1", "buy", "2", symbol=SWAP))
+    report = await placed(exchange, order("q2", "sell", "5", symbol=SWAP, reduce_only=True))
+    assert (report.state, report.filled) == (State.FILLED, D(2))
+    assert await exchange.positions() == []
