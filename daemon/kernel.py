@@ -75,7 +75,7 @@ class Inbox(Generic[M]):
         while len(taken) < limit:
             try:
                 taken.append(self.receive.receive_nowait())
-            except trio.WouldBlock:
+            except (trio.WouldBlock, trio.EndOfChannel):
                 break
         return taken
 
@@ -230,7 +230,7 @@ async def supervise(
         except Exception as error:
             leaves = _leaves(error)
             if fatal := next((leaf for leaf in leaves if isinstance(leaf, Fatal)), None):
-                raise fatal from error
+                raise fatal from (None if fatal is error else error)
             on_restart(inbox.name)
             if all(isinstance(leaf, _PASSING) for leaf in leaves):
                 log.warning("actor_waits", actor=inbox.name, reason=str(leaves[0]))

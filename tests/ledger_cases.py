@@ -5,6 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
+
 from fks.domain.alerts import Action, Alert
 from fks.domain.ids import client_order_id
 from fks.domain.messages import Intent, NewAlert, Order, Report, Trade
@@ -120,3 +122,12 @@ def trade(id_: str, amount: str, price: str, fee: str = "0", currency: str | Non
 
 def kinds(store: SqliteStore, after: int = 0) -> list[str]:
     return [event.kind for event in store.read(lambda reader: reader.events(after))]
+
+
+def sql(path: Path, statement: str) -> list[Any]:
+    """What another program sees in the file, or does to it."""
+    connection = apsw.Connection(str(path))
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()

@@ -3,9 +3,11 @@
 import importlib.metadata
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -264,7 +266,7 @@ async def test_junk_behind_a_good_request_does_not_cost_its_answer(junk: bytes):
         await trio.sleep(0.05)
         await reply(send, "good")
 
-    async with running(slow) as server:
+    async with running(slow, _limits(keep_alive_s=0.2)) as server:
         for request in (LAST_GET, GET, b"GET / HTTP/1.0\r\n\r\n"):
             assert b"good" in await server.exchange(request + junk)
 
@@ -280,12 +282,31 @@ async def test_an_app_that_ignores_a_long_body_can_still_answer():
         assert await server.status() == 403
 
 
-async def test_the_answer_to_a_refused_upload_is_not_lost_in_a_reset():
+async def test_a_refused_upload_gets_its_answer_and_takes_no_memory():
+    part = bytes(100_000)
     async with running() as server, await server.connect() as stream:
+        tracemalloc.start()
         await stream.send_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n")
         for _ in range(50):
-            await stream.send_all(b"x" * 100_000)
-        assert status(await talk(stream, b"")) == 413
+            await stream.send_all(part)
+        assert status(await talk(stream, b"")) == 413, "not lost in the kernel's reset"
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1_000_000
+
+
+async def test_what_an_app_says_after_a_refusal_is_not_sent():
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await reply(send, "too late")
+
+    with structlog.testing.capture_logs() as logs:
+        async with running(late) as server:
+            answer = await server.exchange(CHUNKED + b"1\r\nx\r\nzz\r\n")
+    assert status(answer) == 400
+    assert b"too late" not in answer
+    assert logs == []
 
 
 async def test_slow_head_is_closed():
@@ -303,10 +324,11 @@ async def test_slow_body_is_closed_and_the_app_is_told():
                 await reply(send, "whole")
                 return
         seen.set()
+        await trio.sleep(1.2)  # however long it takes, the client is gone
 
     async with running(app, _limits(read_timeout_s=0.3)) as server:
         assert await _drip(server, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n") < 1
-        await seen.wait()
+        assert seen.is_set()
         assert await server.status() == 200
 
 
@@ -429,6 +451,9 @@ async def test_a_real_request_gets_through_300_idle_connections():
         began = trio.current_time()
         assert await server.status() == 200
         assert trio.current_time() - began < 1
+        closed, _, _ = select.select([stream.socket for stream in idle], [], [], 0)
+        assert closed == [stream.socket for stream in idle[: len(closed)]], "the longest-waiting first"
+        assert len(idle) - len(closed) == LIMITS.max_connections - 1
         for stream in idle:
             await trio.aclose_forcefully(stream)
 
@@ -455,7 +480,11 @@ async def test_over_the_cap_a_request_is_told_to_come_again():
     async with running(busy, _limits(max_connections=1)) as server, await server.connect() as first:
         await first.send_all(LAST_GET)
         await entered.wait()
-        answer = await server.exchange(GET)
+        async with await server.connect() as second:
+            with trio.move_on_after(0.05):
+                await second.receive_some()
+                pytest.fail("an answer before the question confuses proxies")
+            answer = await talk(second, GET)
         head, _, body = answer.partition(b"\r\n\r\n")
         assert status(answer) == 503
         assert b"retry-after: 5" in head
@@ -663,6 +692,18 @@ async def test_the_app_sees_the_peer():
     async with running() as server, await server.connect() as client:
         _, _, body = (await talk(client, LAST_GET)).partition(b"\r\n\r\n")
         assert json.loads(body)["client"][0] == "127.0.0.1"
+
+
+async def test_an_ipv4_peer_of_an_ipv6_socket_is_shown_by_its_ipv4_address():
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    server = Server(("127.0.0.1", listener.getsockname()[1]), trio.Event())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, echo, [listener], LIMITS, server.shutdown, name="door"))
+        _, _, body = (await server.exchange(LAST_GET)).partition(b"\r\n\r\n")
+        assert json.loads(body)["client"][0] == "127.0.0.1"
+        server.shutdown.set()
 
 
 async def test_unix_socket_has_no_peer_address(tmp_path: Path):

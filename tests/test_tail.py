@@ -20,7 +20,7 @@ def tail(*args: str, lines: list[object]) -> Result:
 
 
 def test_a_line_shows_time_level_event_and_the_rest() -> None:
-    result = tail(lines=[{**LINE, "amount": 1.5, "alert_id": "a1"}])
+    result = tail(lines=[{**LINE, "amount": 1.5, "reason": None, "alert_id": "a1"}])
     told = ["10:30:00.123", "info", "order_filled", "order_id=q1", "amount=1.5", "alert_id=a1"]
     assert result.stdout.split() == told
 

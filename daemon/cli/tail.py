@@ -91,5 +91,7 @@ def _render(level: str, record: dict[str, Any]) -> str:
 
 def _pairs(items: Iterable[tuple[str, Any]]) -> Iterator[str]:
     for key, value in items:
+        if value is None:
+            continue
         text = value if isinstance(value, str) else json.dumps(value)
         yield f"{click.style(printable(key), fg='cyan')}={printable(text)}"

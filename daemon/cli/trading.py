@@ -37,7 +37,9 @@ resume = _command("resume", "active", "Back to normal.")
 
 @click.command()
 @config_option
-@click.option("--all", "everything", is_flag=True, help="Every live order, of ACCOUNT or of all accounts.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every live order, stop losses too, of ACCOUNT or of all."
+)
 @click.argument("target", metavar="ORDER_ID | --all [ACCOUNT]", required=False)
 def cancel(everything: bool, target: str | None) -> None:
     """Cancel one order, or all.

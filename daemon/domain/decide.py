@@ -11,12 +11,11 @@ from typing import Any
 from msgspec import Struct
 
 from fks.domain import risk, sizing
-from fks.domain.alerts import Action, Alert
-from fks.domain.dispatch import is_exit
+from fks.domain.alerts import Action, Alert, Target
 from fks.domain.errors import Refusal
 from fks.domain.ids import client_order_id
 from fks.domain.messages import Exposure, Intent, Market, Order, TradingState
-from fks.domain.money import ZERO, floor_to, plain, price_to
+from fks.domain.money import ZERO, floor_to, plain, price_to, rough
 from fks.domain.orders import Leg, OrderType, Side
 from fks.domain.protection import HELD
 from fks.domain.settings import RiskSettings, SizingSettings
@@ -72,7 +71,7 @@ def _live(view: View) -> list[Order]:
 
 def _entries(view: View) -> list[Order]:
     """Entries not yet (fully) filled; protection of what is filled stays."""
-    return [order for order in _live(view) if not is_exit(order)]
+    return [order for order in _live(view) if order.leg is Leg.ENTRY]
 
 
 def _close(intent: Intent, view: View) -> Decision:
@@ -81,8 +80,10 @@ def _close(intent: Intent, view: View) -> Decision:
         return Wait(tuple(order.id for order in live))
     held = view.exposure.positions.get(view.market.symbol)
     amount = held.amount if held else ZERO
-    if view.market.kind == "spot" and view.free_base is not None:
-        amount = min(amount, view.free_base)  # fees taken in base, withdrawals, a human's own sale
+    if view.market.kind == "spot":
+        # Below zero are coins sold that were there before: that is no short position to buy back.
+        # Fewer may be free than were bought: fees taken in base, withdrawals, a human's own sale.
+        amount = max(ZERO, amount if view.free_base is None else min(amount, view.free_base))
     rounded = floor_to(abs(amount), view.market.amount_step)
     if rounded <= 0:
         raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
@@ -95,11 +96,13 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
     alert = intent.alert
     _check_type(alert, view.features)
     side = Side(alert.action.value)
+    if alert.reduce_only and side is Side.BUY and view.market.kind == "spot":
+        raise Refusal("order.unsupported", "a buy never reduces a spot position", "reduce_only")
     buying = side is Side.BUY
     tick = view.market.price_tick
     limit = alert.price if _limit(alert) else None
-    price = price_to(limit, tick, buying=buying) if limit else None
-    stop = price_to(alert.stop_price, tick, buying=not buying) if alert.stop_price else None
+    price = _on_grid("price", limit, tick, buying=buying) if limit else None
+    stop = _on_grid("stop_price", alert.stop_price, tick, buying=not buying) if alert.stop_price else None
     reference = price or stop or view.price
     rules = sizing.effective_rules(alert, size)
     wanted = sizing.amount_for(alert, rules, price=reference, equity=view.equity)
@@ -124,6 +127,14 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
     risk.check_trading(view.trading, view.exposure, entry)
     risk.check(entry, view.price, view.exposure, limits)
     return Planned((entry, *_legs(intent, view, entry, reference)))
+
+
+def _on_grid(name: str, price: Decimal, tick: Decimal, *, buying: bool) -> Decimal:
+    """`price_to`, but a price below the first tick is refused: 0 would read as "no price" further on."""
+    rounded = price_to(price, tick, buying=buying)
+    if rounded <= 0:
+        raise Refusal("alert.number", f"{name} {plain(price)} is below one tick of {plain(tick)}", name)
+    return rounded
 
 
 def _limit(alert: Alert) -> bool:
@@ -157,7 +168,7 @@ def _check_minimum(amount: Decimal, view: View, price: Decimal | None = None) ->
         raise Refusal(
             "order.below_minimum",
             f"{plain(amount)} {view.market.base} is less than {view.market.symbol} takes: "
-            f"{plain(round(least, 12))} {view.market.base}",
+            f"{rough(least)} {view.market.base}",
             "amount",
         )
 
@@ -173,23 +184,32 @@ def _legs(intent: Intent, view: View, entry: Order, reference: Decimal | None) -
     tick, buying = view.market.price_tick, entry.side is Side.BUY
     legs = []
     if alert.stop_loss:
-        stop = sizing.target_price(alert.stop_loss, reference, profit=False, buying=buying)
-        # the stop nearer to the entry loses less
-        at = price_to(stop, tick, buying=not buying)
+        at = _leg_price(alert.stop_loss, reference, tick, profit=False, buying=buying)
+        _check_minimum(entry.amount, view, at)  # else the entry would fill and its stop be rejected
         legs.append(_leg(intent, view, entry, Leg.STOP_LOSS, amount=entry.amount, at=at))
     left = entry.amount
     for number, target in enumerate(alert.take_profit):
         last = number == len(alert.take_profit) - 1
-        share = floor_to(entry.amount * (target.share or 1), view.market.amount_step)
+        share = entry.amount * (target.share or 1)
         # the last of shares that make a whole takes what the rounding of the others left
         whole = sum((one.share or Decimal(1)) for one in alert.take_profit) == 1
-        amount = left if last and whole else min(share, left)
+        amount = left if last and whole else min(floor_to(share, view.market.amount_step), left)
         left -= amount
-        profit = sizing.target_price(target, reference, profit=True, buying=buying)
-        at = price_to(profit, tick, buying=not buying)
-        _check_minimum(amount, view, at)
+        at = _leg_price(target, reference, tick, profit=True, buying=buying)
+        _check_amount(amount, share, view, at)
         legs.append(_leg(intent, view, entry, Leg.TAKE_PROFIT, number=number, amount=amount, at=at))
     return legs
+
+
+def _leg_price(
+    target: Target, reference: Decimal, tick: Decimal, *, profit: bool, buying: bool
+) -> Decimal:
+    """On the grid, towards the market for a stop (it loses less), away from it for a take profit; and
+    after the rounding still on its own side of the entry.
+    """
+    exact = sizing.target_price(target, reference, profit=profit, buying=buying)
+    at = price_to(exact, tick, buying=not buying)
+    return sizing.target_price(Target(price=at), reference, profit=profit, buying=buying)
 
 
 def _check_protection(alert: Alert, features: Features) -> None:

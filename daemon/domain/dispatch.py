@@ -18,10 +18,11 @@ def dispatchable(live: Sequence[Order], now: float) -> list[Order]:
     either of the two is an exit or they look opposite ways: close before open, never overtaking. Two
     entries of the same side are independent. A protective leg waits for nobody but another exit; it
     is held (`not_before` infinite) until its entry has a fill, and an attached one never goes alone.
+    `live` is oldest first: the ledger's own order, which a step of the wall clock does not change.
     """
     ready: list[Order] = []
     ahead: dict[str, list[Order]] = {}
-    for order in sorted(live, key=lambda one: (one.created_at, one.leg is not Leg.CLOSE, one.id)):
+    for order in live:
         queue = ahead.setdefault(order.symbol, [])
         if order.state is State.PLANNED:
             free = order.not_before <= now and not order.attached and not order.cancel_requested
@@ -31,8 +32,7 @@ def dispatchable(live: Sequence[Order], now: float) -> list[Order]:
                 continue  # nobody waits for a leg that is not on its way
         if order.state is State.PLANNED or order.state in IN_FLIGHT or order.cancel_requested:
             queue.append(order)  # a cancel under way holds the coins that an exit wants to sell
-    ready.sort(key=lambda one: (not is_exit(one), one.created_at))
-    return ready
+    return sorted(ready, key=lambda one: not is_exit(one))
 
 
 def _conflict(order: Order, earlier: Order) -> bool:

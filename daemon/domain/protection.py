@@ -29,14 +29,16 @@ def next_steps(
 ) -> Steps:
     """For one entry with all its legs. `step` is the market's amount step.
 
-    `position` is what is held of it: a spot exchange that takes its fee in the base currency leaves
-    less than was filled, and a leg for more than there is would be rejected.
+    `position` is what is held of it, signed: a spot exchange that takes its fee in the base currency
+    leaves less than was filled, and a leg for more than there is would be rejected. A position that
+    has turned to the other side is not the entry's any more.
     """
     waiting = [leg for leg in legs if not leg.at_rest and not leg.attached]
     if not waiting or not entry.at_rest:
         return Steps()
     closed = sum((leg.filled for leg in legs), start=ZERO)
-    left = floor_to(min(entry.filled - closed, abs(position)), step)
+    ours = position if entry.side is Side.BUY else -position
+    left = floor_to(min(entry.filled - closed, ours), step)
     if left <= 0:  # nothing to protect: never filled, or the other leg has closed it
         return Steps(cancel=tuple(leg.id for leg in waiting if not leg.cancel_requested))
     held = [leg for leg in waiting if _is_held(leg)]
@@ -64,13 +66,16 @@ def _is_held(leg: Order) -> bool:
 def _sized(
     legs: Sequence[Order], entry: Order, left: Decimal, step: Decimal
 ) -> tuple[tuple[str, Decimal], ...]:
-    """Planned for the whole entry, a leg covers the same share of what was really filled."""
+    """Planned for the whole entry, a leg covers the same share of what was really filled; all take
+    profits together cover no more than what is left.
+    """
     sized = []
     for leg in legs:
         share = leg.amount * entry.filled / entry.amount if entry.filled < entry.amount else leg.amount
         amount = min(left, floor_to(share, step))
         if amount > 0:
             sized.append((leg.id, amount))
+            left -= amount if leg.leg is Leg.TAKE_PROFIT else 0
     return tuple(sized)
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure, Order, TradingState
-from fks.domain.money import ZERO, plain
+from fks.domain.money import ZERO, plain, rough
 from fks.domain.orders import OrderType, Side, State
 from fks.domain.settings import RiskSettings
 
@@ -32,7 +32,12 @@ def position_after(exposure: Exposure, order: Order) -> Decimal:
 
 
 def reduces(exposure: Exposure, order: Order) -> bool:
-    """Whether the order can only make the position smaller, whatever of the live ones is filled."""
+    """Whether the order can only make the position smaller, whatever entries of its side are filled.
+
+    A spot account has no short positions: below zero are coins that it had before, and buying never reduces.
+    """
+    if order.side is Side.BUY and ":" not in order.symbol:
+        return is_exit(order)
     held = exposure.positions.get(order.symbol)
     amount = held.amount if held else ZERO
     after = position_after(exposure, order)
@@ -67,7 +72,8 @@ def check(order: Order, price: Decimal | None, exposure: Exposure, limits: RiskS
         raise Refusal("risk.no_price", "there is no price to check the limits with: try again later")
     notional = order.amount * reference
     _within("risk.max_order_notional", "order's notional", notional, limits.max_order_notional)
-    after = abs(position_after(exposure, order)) * reference
+    # What is held is worth the last price, however low the limit of what is added to it.
+    after = abs(position_after(exposure, order)) * max(reference, price or ZERO)
     _within("risk.max_position_notional", "position's notional", after, limits.max_position_notional)
 
 
@@ -107,4 +113,4 @@ def _check_deviation(order: Order, price: Decimal | None, limits: RiskSettings) 
 
 def _within(code: str, what: str, value: Decimal, limit: Decimal) -> None:
     if limit and value > limit:
-        raise Refusal(code, f"the {what} would be {plain(round(value, 8))}, the limit is {plain(limit)}")
+        raise Refusal(code, f"the {what} would be {rough(value)}, the limit is {plain(limit)}")

@@ -14,7 +14,6 @@ from fks.domain.messages import Balance, Market
 from fks.domain.money import ZERO, parse_decimal
 from fks.domain.settings import SizingSettings
 
-_SHARES = ("pct", "risk_pct")
 
 
 def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
@@ -25,15 +24,22 @@ def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
     for name, value in given.items():
         if name not in SizingSettings.__struct_fields__:
             raise Refusal("alert.schema", f"sizing has the unknown key {name[:40]!r}", "sizing")
-        if name not in ("method", "atr_timeframe", "nan", "kelly"):
+        if name == "kelly" and isinstance(value, dict):
+            given[name] = {key: _number(f"kelly.{key[:40]}", one) for key, one in value.items()}
+        elif name not in ("method", "atr_timeframe", "nan", "kelly"):
             given[name] = _number(name, value)
     merged: dict[str, Any] = msgspec.structs.asdict(rules) | given
     try:
         result = msgspec.convert(merged, SizingSettings)
     except msgspec.ValidationError as error:
         raise Refusal("alert.schema", f"sizing: {error}", "sizing") from None
-    if any(not 0 <= getattr(result, name) <= 1 for name in _SHARES):
-        raise Refusal("alert.number", "sizing: pct and risk_pct are shares between 0 and 1", "sizing")
+    kelly = result.kelly
+    if any(not 0 <= one <= 1 for one in (result.pct, result.risk_pct, kelly.win_rate, kelly.fraction)):
+        detail = "sizing: pct, risk_pct, kelly.win_rate and kelly.fraction are shares between 0 and 1"
+        raise Refusal("alert.number", detail, "sizing")
+    if kelly.payoff <= 0 or result.atr_multiplier <= 0 or result.atr_period < 1:
+        detail = "sizing: kelly.payoff, atr_multiplier and atr_period must be above zero"
+        raise Refusal("alert.number", detail, "sizing")
     return result
 
 
@@ -42,6 +48,8 @@ def _number(name: str, value: object) -> Any:
         number = parse_decimal(value)
     except ValueError as error:
         raise Refusal("alert.number", f"sizing.{name}: {error}", "sizing") from None
+    if name == "atr_period" and number != int(number):
+        raise Refusal("alert.number", "sizing.atr_period must be a whole number", "sizing")
     return int(number) if name == "atr_period" else number
 
 
@@ -73,7 +81,7 @@ def amount_for(
     """Base units to trade, unrounded. `price`: the limit price, or the last one. Raises Refusal."""
     if alert.amount is not None:
         return alert.amount
-    if price is None:
+    if price is None or price <= 0:
         raise Refusal("sizing.no_price", "there is no price to size with: try again, or give amount")
     if alert.notional is not None:
         return alert.notional / price

@@ -96,9 +96,8 @@ class AppTasks(TaskGroup):
             if event["type"] == "http.disconnect":
                 parts_in.close()
                 return
-            with suppress(
-                trio.BrokenResourceError, trio.ClosedResourceError
-            ):  # the app or the client is gone
+            # The app may have ended without reading it all, or the client may just have left.
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await parts_in.send(event)
 
         async def run() -> None:

@@ -14,9 +14,11 @@ from fks.domain.dispatch import dispatchable, is_exit
 from fks.domain.events import Kind, alert_event, order_event
 from fks.domain.messages import Fill, Order, Position, Report
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import IN_FLIGHT, IllegalTransition, Leg, State, advance
+from fks.domain.orders import IN_FLIGHT, IllegalTransition, State, advance
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_chain import SqliteChain
+from fks.infra.sqlite_reader import INDEXED
+from fks.infra.sqlite_schema import UNFINISHED
 
 _MARKS = frozenset({State.UNKNOWN, State.REJECTED, State.REFUSED, State.CANCELED})
 _NO_EXECUTION = frozenset({State.REJECTED, State.REFUSED, State.CANCELED, State.EXPIRED})
@@ -47,16 +49,14 @@ class SqliteOrders(SqliteChain):
         return self._change(order, order_to(order, State.SENDING), now, send_by=now + window, reason=None)
 
     def _refuse_stale(self, account: str, now: float) -> None:
-        for order in self.live_orders(account):
-            if order.state is State.PLANNED and order.leg is Leg.ENTRY and order.good_until < now:
-                self._change(order, State.REFUSED, now, reason="stale")
-                late = now - order.good_until
-                detail = (
-                    f"{order.side} {order.symbol} was {late:.1f} s too old to be sent, so nothing was sent"
-                )
-                told = {"code": "stale", "detail": detail}
-                self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
-                self._after(order.id, now)
+        stale = f"account = ? AND {UNFINISHED} AND state = 'planned' AND leg = 'entry' AND good_until < ?"
+        for order in self._orders(f"{stale} ORDER BY n", account, now, table=INDEXED):
+            self._change(order, State.REFUSED, now, reason="stale")
+            late = now - order.good_until
+            detail = f"{order.side} {order.symbol} was {late:.1f} s too old to be sent, so nothing was sent"
+            told = {"code": "stale", "detail": detail}
+            self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
+            self._after(order.id, now)
 
     def settle(self, order_id: str, report: Report, now: float) -> Order:
         """See Ledger. What was executed is recorded even where the state stays."""

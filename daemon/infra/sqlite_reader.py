@@ -12,6 +12,8 @@ from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_schema import OWED, UNFINISHED
 
 _DAY = 86400.0
+# Named, because SQLite would rather take an index that holds every order there ever was.
+INDEXED = "order_ INDEXED BY order_unfinished"
 
 
 class SqliteReader:
@@ -49,11 +51,9 @@ class SqliteReader:
 
     def live_orders(self, account: str | None = None) -> list[Order]:
         """See Reader."""
-        # Named, because SQLite would rather take an index that holds every order there ever was.
-        index = "order_ INDEXED BY order_unfinished"
         if account is None:
-            return self._orders(f"{UNFINISHED} ORDER BY n", table=index)
-        return self._orders(f"account = ? AND {UNFINISHED} ORDER BY n", account, table=index)
+            return self._orders(f"{UNFINISHED} ORDER BY n", table=INDEXED)
+        return self._orders(f"account = ? AND {UNFINISHED} ORDER BY n", account, table=INDEXED)
 
     def exposure(self, account: str, now: float) -> Exposure:
         """See Reader. `realized_today` is net of the fees whose worth in quote currency is known."""
@@ -161,7 +161,7 @@ class SqliteReader:
         """See Reader. A leg that waits for its entry, or for its price, is not owed yet."""
         row = self.first(
             "SELECT (SELECT count(*) FROM intent WHERE state = 'accepted')"  # noqa: S608 - our own constants
-            f" + (SELECT count(*) FROM order_ INDEXED BY order_unfinished WHERE {UNFINISHED} AND {OWED}"
+            f" + (SELECT count(*) FROM {INDEXED} WHERE {UNFINISHED} AND {OWED}"
             " AND NOT (state = 'planned' AND not_before = 9e999))"
         )
         return int(row[0]) if row else 0

@@ -291,7 +291,7 @@ def _decoded(answer: _Answer, limit: int) -> bytes:
         plain = unpacker.decompress(body, limit + 1)
     except zlib.error as error:
         raise TransportError("protocol", f"cannot unpack the answer: {error}", maybe_sent=True) from error
-    if False and len(plain) > limit:
+    if len(plain) > limit:
         raise TransportError("too_large", f"answer unpacks to over {limit} bytes", maybe_sent=True)
     if not unpacker.eof:
         raise TransportError("closed", "the packed answer is cut off", maybe_sent=True)

@@ -1,0 +1,167 @@
+"""The real daemon as a process, and what a sender and an operator do with it over real sockets."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fks.domain.auth import sign
+from fks.domain.secret import Secret
+
+SECRET = Secret("a-webhook-secret-of-24-bytes")
+TOKEN = "an-admin-token-for-tests"  # noqa: S105 - for a daemon on loopback
+TESTS = Path(__file__).parent
+
+CONFIG = f"""
+[server]
+listen = ["127.0.0.1:0"]
+admin = ["127.0.0.1:0"]
+admin_token = "{TOKEN}"
+drain_s = 5.0
+[webhook]
+secrets = ["{SECRET.reveal()}"]
+rate = {{ burst = 10000, per_minute = 100000 }}
+"""
+PAPER = """
+[exchanges.paper]
+type = "paper"
+balance = { USDT = 100000.0 }
+prices = { "BTC/USDT" = 50000.0 }
+"""
+
+
+class Daemon:
+    """One life after another of the daemon on one state directory."""
+
+    def __init__(self, folder: Path, config: str = PAPER) -> None:
+        self.folder = folder
+        self.config = folder / "fks.toml"
+        self.config.write_text(CONFIG + config)
+        self.config.chmod(0o600)
+        self.log = folder / "log.jsonl"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.door = self.desk = ("", 0)
+
+    def start(self, **env: str) -> "Daemon":
+        """Return when the door accepts."""
+        with self.log.open("ab") as log:
+            written = log.tell()
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fks", "run", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, "STATE_DIRECTORY": str(self.folder), **env},
+            )
+        started = self._await_line("daemon_started", written)
+        self.door, self.desk = _address(started["door"][0]), _address(started["desk"][0])
+        return self
+
+    def _await_line(self, event: str, after: int) -> dict[str, Any]:
+        assert self.process is not None
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for line in self.log.read_bytes()[after:].splitlines():
+                if line.startswith(b"{") and json.loads(line).get("event") == event:
+                    found: dict[str, Any] = json.loads(line)
+                    return found
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.02)
+        raise AssertionError(f"no {event} in 30 s:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
+
+    # --- a sender and an operator
+
+    def post(self, body: bytes, headers: dict[str, str] | None = None, path: str = "/webhook") -> "Reply":
+        return request(self.door, "POST", path, body, headers)
+
+    def alert(self, **fields: Any) -> "Reply":
+        """A signed one, with everything that is required."""
+        raw = {
+            "symbol": "BTC/USDT", "action": "buy", "amount": 0.01,
+            "confidence": 0.9, "timestamp": time.time(), **fields,
+        }  # fmt: skip
+        body = json.dumps({name: value for name, value in raw.items() if value is not None}).encode()
+        return self.post(body, {"X-Signature": sign(SECRET, body)})
+
+    def ask(self, path: str, method: str = "GET", body: bytes = b"") -> Any:
+        reply = request(self.desk, method, path, body, {"Authorization": f"Bearer {TOKEN}"})
+        assert reply.status < 300, reply
+        return reply.json
+
+    def orders(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask("/v1/orders?limit=1000")["orders"]
+        return found
+
+    def until_order(self, alert_id: str, *states: str, within: float = 20.0) -> dict[str, Any]:
+        """The alert's entry, once it is in one of the states."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            for order in self.ask(f"/v1/alerts/{alert_id}")["orders"]:
+                if order["leg"] in ("entry", "close") and order["state"] in states:
+                    found: dict[str, Any] = order
+                    return found
+            time.sleep(0.05)
+        raise AssertionError(f"{alert_id} is not {states}: {self.ask(f'/v1/alerts/{alert_id}')}")
+
+
+class Reply:
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def __repr__(self) -> str:
+        return f"{self.status} {self.body[:500]!r}"
+
+
+def request(
+    address: tuple[str, int], method: str, path: str, body: bytes, headers: dict[str, str] | None
+) -> Reply:
+    connection = http.client.HTTPConnection(*address, timeout=15)
+    try:
+        connection.request(method, path, body, headers or {})
+        return Reply(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+@contextmanager
+def running(folder: Path, config: str = PAPER) -> Iterator[Daemon]:
+    """A daemon, ended by force if the test did not end it."""
+    daemon = Daemon(folder, config).start()
+    try:
+        yield daemon
+    finally:
+        if daemon.process is not None and daemon.process.poll() is None:
+            daemon.kill()
