@@ -20,7 +20,6 @@ from fks.domain.messages import Look, Order
 from fks.domain.orders import IN_FLIGHT, State
 from fks.domain.symbols import SymbolIndex
 from fks.kernel import Restart
-from fks.ledger import Ledger
 from fks.venues.account import Account, names
 
 PLACEMENTS = 16  # in flight at once
@@ -135,61 +134,54 @@ class Exchange:
                 reports = await account.venue.place(order, legs, at)
         except Rejected as no:
             account.called("place", "rejected", began)
-            await self._end(order, legs, f"{no.code}: {no.detail}")
+            await self._end(order, f"{no.code}: {no.detail}")
         except NotSent as no:
             account.called("place", "not_sent", began, ok=no.retry_after > 0)
-            await self._again(order, legs, no)
+            await self._again(order, no)
         except (Unknown, trio.TooSlowError) as lost:
             account.called("place", "unknown", began, ok=False)
-            await self._lose(order, legs, str(lost) or f"no answer within {account.patience_s:g} s")
+            await self._lose(order, str(lost) or f"no answer within {account.patience_s:g} s")
             await self._resolve(order)
         else:
             account.called("place", "ok", began)
             by_id = {one.client_order_id: one for one in (order, *legs)}
             await account.settle([(by_id[report.client_order_id], report) for report in reports])
 
-    async def _end(self, order: Order, legs: Sequence[Order], reason: str) -> None:
+    async def _end(self, order: Order, reason: str) -> None:
         self.account.log.warning("order_rejected", **names(order), reason=reason)
+        await self._mark(order, State.REJECTED, reason)
+
+    async def _lose(self, order: Order, reason: str) -> None:
+        self.account.log.error("order_unknown", **names(order), reason=reason)
+        await self._mark(order, State.UNKNOWN, reason)
+
+    async def _mark(self, order: Order, state: State, reason: str) -> None:
+        """The ledger sees to the legs that travelled along."""
         now = self.account.wall()
+        await self.account.journal.write(
+            lambda ledger: ledger.mark(order.id, state, reason, now, send_by=order.send_by)
+        )
 
-        def write(ledger: Ledger) -> None:
-            ledger.mark(order.id, State.REJECTED, reason, now)
-            for leg in legs:
-                ledger.mark(leg.id, State.REFUSED, "its entry was rejected", now)
-
-        await self.account.journal.write(write)
-
-    async def _again(self, order: Order, legs: Sequence[Order], no: NotSent) -> None:
+    async def _again(self, order: Order, no: NotSent) -> None:
         """Provably not on the exchange: the same attempt may be sent again, while it is fresh."""
         account = self.account
         account.log.warning("order_not_sent", **names(order), reason=str(no), retry_after=no.retry_after)
         if no.retry_after > 0:
             account.bucket.freeze(trio.current_time() + no.retry_after)
-        await self._replan(order, legs, str(no), pause=max(no.retry_after, LOOK_UP_S), step=0)
+        await self._replan(order, str(no), pause=max(no.retry_after, LOOK_UP_S), attempt=order.attempt)
 
-    async def _replan(
-        self, order: Order, legs: Sequence[Order], reason: str, *, pause: float, step: int
-    ) -> None:
-        """Back to planned, the whole family in one write. `step` 1 gives each a new attempt and id."""
+    async def _replan(self, order: Order, reason: str, *, pause: float, attempt: int) -> None:
         now = self.account.wall()
-
-        def write(ledger: Ledger) -> None:
-            for one in (order, *legs):
-                ledger.retry(
-                    one.id, reason=reason, not_before=now + pause, now=now, attempt=one.attempt + step
-                )
-
-        await self.account.journal.write(write)
-
-    async def _lose(self, order: Order, legs: Sequence[Order], reason: str) -> None:
-        self.account.log.error("order_unknown", **names(order), reason=reason)
-        now = self.account.wall()
-
-        def write(ledger: Ledger) -> None:
-            for one in (order, *legs):
-                ledger.mark(one.id, State.UNKNOWN, reason, now)
-
-        await self.account.journal.write(write)
+        await self.account.journal.write(
+            lambda ledger: ledger.retry(
+                order.id,
+                reason=reason,
+                not_before=now + pause,
+                now=now,
+                attempt=attempt,
+                send_by=order.send_by,
+            )
+        )
 
     # --- looking up
 
@@ -228,26 +220,18 @@ class Exchange:
     async def _not_placed(self, order: Order) -> None:
         """Absence proven: a new attempt with a new id while the signal is fresh, else a refusal."""
         account = self.account
-        family = await account.journal.read(lambda ledger: ledger.orders_of(order.alert_id))
-        legs = [leg for leg in family if leg.parent == order.id and leg.attached and leg.state in IN_FLIGHT]
         fresh = is_exit(order) or account.wall() <= order.good_until
         if fresh and not order.attached and not order.cancel_requested:
             account.log.warning("order_not_placed", **names(order), then="a new attempt")
-            await self._replan(order, legs, "proven not placed", pause=0.0, step=1)
+            await self._replan(order, "proven not placed", pause=0.0, attempt=order.attempt + 1)
             return
-        reason = "proven not placed, and " + (
-            "canceled meanwhile" if order.cancel_requested else "now too old"
-        )
-        if order.attached:
+        reason = "proven not placed, and now too old"
+        if order.cancel_requested:
+            reason = "proven not placed, and canceled meanwhile"
+        elif order.attached:
             reason = "its entry is on the exchange, this leg is not"
         account.log.error("order_not_placed", **names(order), then=reason)
-        now = account.wall()
-
-        def write(ledger: Ledger) -> None:
-            for one in (order, *legs):
-                ledger.mark(one.id, State.REFUSED, reason, now)
-
-        await account.journal.write(write)
+        await self._mark(order, State.REFUSED, reason)
         await account.alarm("order.not_placed", f"{order.id}: {reason}")
 
     def _spawn(self, work: Callable[[Order], Awaitable[None]], order: Order) -> trio.Event:

@@ -152,12 +152,30 @@ class Ledger(Reader, Protocol):
         """
         ...
 
-    def mark(self, order_id: str, state: State, reason: str, now: float) -> Order:
-        """A state without an exchange's report: UNKNOWN, REJECTED, REFUSED, CANCELED."""
+    def mark(
+        self, order_id: str, state: State, reason: str, now: float, *, send_by: float | None = None
+    ) -> Order:
+        """A state without an exchange's report: UNKNOWN, REJECTED, REFUSED, CANCELED.
+
+        `send_by` names the claim that this is about. Raises StaleClaim if there was another since.
+        """
         ...
 
-    def retry(self, order_id: str, *, reason: str, not_before: float, now: float, attempt: int) -> Order:
-        """`sending | unknown → planned`: proven not placed. A higher `attempt` gets a new client id."""
+    def retry(
+        self,
+        order_id: str,
+        *,
+        reason: str,
+        not_before: float,
+        now: float,
+        attempt: int,
+        send_by: float | None,
+    ) -> Order:
+        """`sending | unknown → planned`: proven not placed. A higher `attempt` gets a new client id.
+
+        `send_by` names the claim that this is about. Raises StaleClaim if there was another since: a
+        late proof about an earlier request must never free a later one to be sent twice.
+        """
         ...
 
     def release(self, order_id: str, amount: Decimal, now: float) -> Order:

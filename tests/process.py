@@ -16,7 +16,7 @@ from fks.domain.auth import sign
 from fks.domain.secret import Secret
 
 SECRET = Secret("a-webhook-secret-of-24-bytes")
-TOKEN = "an-admin-token-for-tests"  # noqa: S105 - for a daemon on loopback
+TOKEN = "an-admin-token-for-tests"
 TESTS = Path(__file__).parent
 
 CONFIG = f"""

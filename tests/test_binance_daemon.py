@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from process import TESTS, Daemon, running
+
+from process import TESTS, running
 from standins.binance import KEY, SECRET
 
 
@@ -51,9 +52,9 @@ class Exchange:
 @pytest.fixture
 def exchange() -> Iterator[Exchange]:
     one = Exchange()
-    yield one
-    one.process.kill()
-    one.process.wait()
+    with one.process:
+        yield one
+        one.process.kill()
 
 
 def config(exchange: Exchange, **more: Any) -> str:
@@ -164,7 +165,7 @@ def test_a_limit_order_that_fills_later_is_followed(tmp_path: Path, exchange: Ex
         reply = daemon.alert(order_type="limit", price=49_000)
         daemon.until_order(reply.json["alert_id"], "open")
         exchange.control("mark", symbol="BTCUSDT", price=48_900)
-        assert daemon.until_order(reply.json["alert_id"], "filled")["average"] == "49000"
+        assert daemon.until_order(reply.json["alert_id"], "filled")["average"] == "48900"
 
 
 def test_a_stop_loss_rests_on_the_exchange_after_the_fill(tmp_path: Path, exchange: Exchange) -> None:
@@ -195,6 +196,3 @@ def test_keys_are_in_no_file(tmp_path: Path, exchange: Exchange) -> None:
         )
         for secret in (KEY, SECRET, "signature="):
             assert secret.encode() not in text
-
-
-__all__ = ["Daemon"]

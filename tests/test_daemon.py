@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from process import PAPER, SECRET, TOKEN, Daemon, request, running
 
 from fks.domain.auth import sign
+from process import PAPER, SECRET, TOKEN, Daemon, request, running
 
 
 def test_a_signed_alert_becomes_a_filled_order(tmp_path: Path) -> None:
@@ -39,7 +39,9 @@ def test_a_hundred_copies_of_one_alert_are_one_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 1.0])
-def test_kill_right_after_the_acknowledgement_loses_and_doubles_nothing(tmp_path: Path, wait_s: float) -> None:
+def test_kill_right_after_the_acknowledgement_loses_and_doubles_nothing(
+    tmp_path: Path, wait_s: float
+) -> None:
     daemon = Daemon(tmp_path, PAPER)
     daemon.config.write_text(daemon.config.read_text().replace("[webhook]", f"[webhook]\nwait_s = {wait_s}"))
     acknowledged = []

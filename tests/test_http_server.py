@@ -27,9 +27,9 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from fks.domain.errors import Fatal
-from fks.infra.http_connection import Connection
+from fks.infra.http_connection import Connection, Stage
 from fks.infra.http_protocol import AppTasks, Protocol
-from fks.infra.http_server import ServerLimits, serve
+from fks.infra.http_server import ServerLimits, _Server, serve
 from fks.infra.sockets import bind
 
 pytestmark = pytest.mark.real_time
@@ -275,10 +275,11 @@ async def test_an_app_that_ignores_a_long_body_can_still_answer():
     async def rude(scope: Any, receive: Any, send: Any) -> None:
         await reply(send, "no thanks", 403)
 
-    async with running(rude) as server:
-        chunks = b"".join(b"1\r\nx\r\n" for _ in range(3000))
-        answer = await server.exchange(CHUNKED + chunks)
-        assert answer.endswith(b"no thanks")
+    async with running(rude) as server, await server.connect() as stream:
+        await stream.send_all(CHUNKED + b"1\r\nx\r\n" * 3000)
+        for _ in range(20):
+            await stream.send_all(bytes(100_000))
+        assert (await talk(stream, b"")).endswith(b"no thanks")
         assert await server.status() == 403
 
 
@@ -458,6 +459,24 @@ async def test_a_real_request_gets_through_300_idle_connections():
             await trio.aclose_forcefully(stream)
 
 
+def test_each_newcomer_of_a_burst_takes_the_place_of_another():
+    class Waiting:
+        stage = Stage.HEAD
+
+        def __init__(self, since: float) -> None:
+            self.since = since
+            self.evicted = 0
+
+        def evict(self) -> None:
+            self.evicted += 1
+
+    server = _Server(echo, LIMITS, "door")
+    waiting = [Waiting(1.0), Waiting(2.0)]
+    server._live.update(waiting)  # type: ignore[arg-type]
+    assert [server._make_room() for _ in range(3)] == [True, True, False]
+    assert [each.evicted for each in waiting] == [1, 1]
+
+
 async def test_slow_bodies_do_not_keep_a_real_request_out():
     async with running(limits=_limits(max_connections=4, read_timeout_s=20)) as server:
         slow = [await server.connect() for _ in range(8)]
@@ -589,11 +608,13 @@ async def test_an_app_that_hangs_holds_the_shutdown_no_longer_than_the_drain():
         await trio.sleep_forever()
 
     limits = _limits(max_connection_life_s=None, drain_s=0.2)
-    async with running(hung, limits) as server, await server.connect() as client:
-        await client.send_all(GET)
-        await entered.wait()
-        server.shutdown.set()
-        assert await talk(client, b"", within=1) == b""
+    with structlog.testing.capture_logs() as logs:
+        async with running(hung, limits) as server, await server.connect() as client:
+            await client.send_all(GET)
+            await entered.wait()
+            server.shutdown.set()
+            assert await talk(client, b"", within=1) == b""
+    assert [line["event"] for line in logs] == ["http_drain_cut"]
 
 
 async def test_a_client_that_leaves_does_not_cancel_the_app():
@@ -778,7 +799,7 @@ async def test_a_quart_app_is_served():
 def test_a_passed_descriptor_is_served_by_another_process():
     child = """
 import functools, os, trio
-from fks.infra.http_server import ServerLimits, serve
+from fks.infra.http_server import ServerLimits, _Server, serve
 from fks.infra.sockets import passed
 
 async def app(scope, receive, send):

@@ -64,7 +64,10 @@ def test_fill_moves_order_position_and_alert_in_one_change(store: SqliteStore) -
 def test_every_id_finds_the_order(store: SqliteStore) -> None:
     one = sent(store)
     do(store, lambda ledger: ledger.mark(one.id, State.UNKNOWN, "timeout", NOON))
-    do(store, lambda ledger: ledger.retry(one.id, reason="absent", not_before=0, now=NOON, attempt=2))
+    do(
+        store,
+        lambda ledger: ledger.retry(one.id, reason="absent", not_before=0, now=NOON, attempt=2, send_by=None),
+    )
     do(store, lambda ledger: ledger.claim("paper", now=NOON, window=5, limit=9))
     after = do(store, lambda ledger: ledger.settle(one.id, report(one, State.OPEN), NOON))
     assert after.client_order_id == client_order_id(one.alert_id, "paper", one.id, 2) != one.client_order_id
@@ -167,7 +170,9 @@ def test_unknown_and_retried_entry_takes_attached_legs_along(store: SqliteStore)
     for _ in range(2):  # asked twice, done once
         do(
             store,
-            lambda ledger: ledger.retry(entry.id, reason="absent", not_before=0, now=NOON, attempt=2),
+            lambda ledger: ledger.retry(
+                entry.id, reason="absent", not_before=0, now=NOON, attempt=2, send_by=None
+            ),
         )
     assert (found(store, entry.id).attempt, found(store, leg.id).attempt) == (2, 2)
     again = do(store, lambda ledger: ledger.claim("paper", now=NOON, window=5, limit=9))
@@ -177,7 +182,12 @@ def test_unknown_and_retried_entry_takes_attached_legs_along(store: SqliteStore)
 
 def test_retry_waits_as_long_as_it_was_told(store: SqliteStore) -> None:
     one = sent(store)
-    do(store, lambda ledger: ledger.retry(one.id, reason="429", not_before=NOON + 3, now=NOON, attempt=1))
+    do(
+        store,
+        lambda ledger: ledger.retry(
+            one.id, reason="429", not_before=NOON + 3, now=NOON, attempt=1, send_by=None
+        ),
+    )
     assert do(store, lambda ledger: ledger.claim("paper", now=NOON + 2, window=5, limit=9)) == []
     assert len(do(store, lambda ledger: ledger.claim("paper", now=NOON + 3, window=5, limit=9))) == 1
 

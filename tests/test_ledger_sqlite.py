@@ -166,7 +166,12 @@ def test_exits_do_not_go_stale(store: SqliteStore) -> None:
 def test_order_to_be_canceled_is_never_claimed(store: SqliteStore) -> None:
     one = sent(store)
     do(store, lambda ledger: ledger.request_cancel([one.id], NOON, "operator"))
-    back = do(store, lambda ledger: ledger.retry(one.id, reason="refused", not_before=0, now=NOON, attempt=1))
+    back = do(
+        store,
+        lambda ledger: ledger.retry(
+            one.id, reason="refused", not_before=0, now=NOON, attempt=1, send_by=None
+        ),
+    )
     assert back.state is State.CANCELED
     assert do(store, lambda ledger: ledger.claim("paper", now=NOON, window=5, limit=9)) == []
 

@@ -101,7 +101,7 @@ def _command(name: str, listing: Listing, text: str) -> click.Command:
         options.append(
             click.option("--limit", "-n", type=click.IntRange(1, 1000), default=50, show_default=True)
         )
-    for option in reversed(options):
+    for option in options:
         option(command)
     return command
 

@@ -201,9 +201,7 @@ def _legs(intent: Intent, view: View, entry: Order, reference: Decimal | None) -
     return legs
 
 
-def _leg_price(
-    target: Target, reference: Decimal, tick: Decimal, *, profit: bool, buying: bool
-) -> Decimal:
+def _leg_price(target: Target, reference: Decimal, tick: Decimal, *, profit: bool, buying: bool) -> Decimal:
     """On the grid, towards the market for a stop (it loses less), away from it for a take profit; and
     after the rounding still on its own side of the entry.
     """

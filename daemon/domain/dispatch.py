@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fks.domain.messages import Order
-from fks.domain.orders import IN_FLIGHT, Leg, State
+from fks.domain.orders import IN_FLIGHT, Leg, Side, State
 
 
 def is_exit(order: Order) -> bool:
@@ -21,21 +21,29 @@ def dispatchable(live: Sequence[Order], now: float) -> list[Order]:
     `live` is oldest first: the ledger's own order, which a step of the wall clock does not change.
     """
     ready: list[Order] = []
-    ahead: dict[str, list[Order]] = {}
-    for order in live:
-        queue = ahead.setdefault(order.symbol, [])
+    ahead: dict[str, set[str]] = {}  # by symbol: the kinds of unsettled orders seen so far
+    for order in sorted(live, key=lambda one: (one.created_at, one.leg is not Leg.CLOSE, one.id)):
+        kinds = ahead.setdefault(order.symbol, set())
         if order.state is State.PLANNED:
             free = order.not_before <= now and not order.attached and not order.cancel_requested
-            if free and not any(_conflict(order, earlier) for earlier in queue):
+            if free and not kinds & _conflicts(order):
                 ready.append(order)
             if order.leg.protective:
                 continue  # nobody waits for a leg that is not on its way
         if order.state is State.PLANNED or order.state in IN_FLIGHT or order.cancel_requested:
-            queue.append(order)  # a cancel under way holds the coins that an exit wants to sell
-    return sorted(ready, key=lambda one: not is_exit(one))
+            # a cancel under way holds the coins that an exit wants to sell
+            kinds.add(_EXIT if is_exit(order) else order.side)
+    ready.sort(key=lambda one: (not is_exit(one), one.created_at))
+    return ready
 
 
-def _conflict(order: Order, earlier: Order) -> bool:
+_EXIT = "exit"
+
+
+def _conflicts(order: Order) -> set[str]:
+    """The kinds of earlier orders that this one must wait for."""
     if order.leg.protective:
-        return is_exit(earlier)
-    return is_exit(order) or is_exit(earlier) or order.side is not earlier.side
+        return {_EXIT}
+    if is_exit(order):
+        return {_EXIT, Side.BUY, Side.SELL}
+    return {_EXIT, order.side.opposite}

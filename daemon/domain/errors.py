@@ -23,6 +23,10 @@ class Overloaded(FksError):
         self.retry_after = retry_after
 
 
+class StaleClaim(FksError):
+    """The order was claimed anew since the claim that this change is about: the change is void."""
+
+
 class PlacementError(FksError):
     """Base of all that can become of a request to place or cancel an order but success."""
 

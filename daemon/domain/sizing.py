@@ -15,7 +15,6 @@ from fks.domain.money import ZERO, parse_decimal
 from fks.domain.settings import SizingSettings
 
 
-
 def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
     """The configured rules with the alert's own `sizing` laid over them. Raises Refusal."""
     if not alert.sizing:

@@ -240,14 +240,14 @@ class Protocol(H11Protocol):
             return b""
 
     async def stream_send(self, event: StreamEvent) -> None:
+        if self.closing:  # nor may its end of stream close the socket under a refusal still being written
+            return
         if isinstance(event, Response) and self.context.terminated.is_set():
             event = replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         """Write, but hold a head whose body follows at once (it has a length): one packet instead of two."""
-        if self.closing:
-            return
         self._held += self._http.send(event) or b""
         if isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers):
             return

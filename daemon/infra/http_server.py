@@ -55,6 +55,8 @@ async def serve(
             accepting.cancel_scope.cancel()
         await server.drain()
         connections.cancel_scope.deadline = trio.current_time() + limits.drain_s
+    if connections.cancel_scope.cancelled_caught:
+        log.warning("http_drain_cut", server=name, drain_s=limits.drain_s)
     if server.broken:
         raise Fatal(f"the {name} cannot accept connections any more: {server.broken}") from server.broken
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from fks.domain import book, ids, outcome
 from fks.domain.dispatch import dispatchable, is_exit
+from fks.domain.errors import StaleClaim
 from fks.domain.events import Kind, alert_event, order_event
 from fks.domain.messages import Fill, Order, Position, Report
 from fks.domain.money import ZERO, plain
@@ -117,11 +118,14 @@ class SqliteOrders(SqliteChain):
         }  # fmt: skip
         self._event(Kind.FILL, told, order.alert_id, order.id, order.account)
 
-    def mark(self, order_id: str, state: State, reason: str, now: float) -> Order:
+    def mark(
+        self, order_id: str, state: State, reason: str, now: float, *, send_by: float | None = None
+    ) -> Order:
         """See Ledger. Legs that travelled with the order share its fate."""
         if state not in _MARKS:
             raise ValueError(f"{state} needs an exchange's report")
         order = self._known(order_id)
+        _check_claim(order, send_by)
         if order.state is state:
             return order
         after = self._change(order, order_to(order, state), now, reason=reason)
@@ -131,11 +135,21 @@ class SqliteOrders(SqliteChain):
         self._after(order_id, now)
         return after
 
-    def retry(self, order_id: str, *, reason: str, not_before: float, now: float, attempt: int) -> Order:
+    def retry(
+        self,
+        order_id: str,
+        *,
+        reason: str,
+        not_before: float,
+        now: float,
+        attempt: int,
+        send_by: float | None,
+    ) -> Order:
         """See Ledger. A repeated call changes nothing; one that is to be canceled is canceled instead."""
         order = self._known(order_id)
         if order.state is State.PLANNED:
             return order
+        _check_claim(order, send_by)
         after = self._again(order, reason, not_before, now, attempt)
         for leg in self._passengers(order_id):
             self._again(leg, reason, 0.0, now, leg.attempt + (after.attempt - order.attempt))
@@ -254,3 +268,8 @@ def order_to(order: Order, to: State) -> State:
         return advance(order.state, to)
     except IllegalTransition as error:
         raise IllegalTransition(f"order {order.id}: {error}") from None
+
+
+def _check_claim(order: Order, send_by: float | None) -> None:
+    if send_by is not None and order.send_by != send_by:
+        raise StaleClaim(f"order {order.id} was claimed again since; nothing was changed")

@@ -1,0 +1,433 @@
+"""The native alert: what is read, and what is refused by name. No bytes raise anything but a Refusal."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fks.domain.alerts import Action, Alert, Target, parse_alert, parse_json, parse_time
+from fks.domain.errors import Refusal
+from fks.domain.ids import digest
+from fks.domain.orders import OrderType
+
+BUY = {"symbol": "BTC/USDT", "action": "buy"}
+
+
+def read(**fields: Any) -> Alert:
+    """By way of bytes, as every alert comes."""
+    return parse_alert(parse_json(json.dumps({**BUY, **fields}).encode()))
+
+
+def refused(body: bytes) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        parse_alert(parse_json(body))
+    return caught.value
+
+
+def field_at_fault(**fields: Any) -> str | None:
+    return refused(json.dumps({**BUY, **fields}).encode()).field
+
+
+# --- bytes to JSON
+
+
+def test_the_documented_alert_is_read() -> None:
+    body = b"""{"symbol": "BTC/USDT", "action": "buy", "confidence": 0.85, "timestamp": "2025-11-07T10:30:00Z",
+        "exchange": "binance", "amount": 0.01, "order_type": "limit", "price": 50000.0,
+        "take_profit": 52000.0, "stop_loss": 48000.0}"""
+    assert parse_alert(parse_json(body)) == Alert(
+        symbol="BTC/USDT",
+        action=Action.BUY,
+        confidence=Decimal("0.85"),
+        timestamp=1762511400.0,
+        exchange="binance",
+        amount=Decimal("0.01"),
+        order_type=OrderType.LIMIT,
+        price=Decimal(50000),
+        take_profit=(Target(price=Decimal(52000)),),
+        stop_loss=Target(price=Decimal(48000)),
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"buy BTC",
+        b"[]",
+        b"7",
+        b'"text"',
+        b"null",
+        b"{",
+        b'{"symbol": "BTC/USDT", "action": "buy"} and more',
+        b"\xff\xfe{}",
+        "\ufeff{}".encode(),
+        '{"symbol": "BTC/USDT"}'.encode("utf-16"),
+        b'{"symbol": "X", "action": "buy", "action": "sell"}',
+        b'{"symbol": "X", "action": "buy", "stop_loss": {"percent": 1, "percent": 2}}',
+        b'{"symbol": "X", "action": "buy", "amount": NaN}',
+        b'{"symbol": "X", "action": "buy", "amount": -Infinity}',
+        b'{"symbol": "X", "action": "buy", "other": NaN}',
+        b'{"symbol": "X", "action": "buy", "amount": 1_000}',
+        b'{"symbol": "X", "action": "buy", "amount": 0x1}',
+        b'{"symbol": "X", "action": "buy", "amount": 01}',
+        b'{"symbol": "X", "action": "buy", "other": 1e99999999999999999999}',
+        b'{"symbol": "X", "action": "buy", "other": "\\ud800"}',
+        b'{"symbol": "X", "action": "buy", "\\udfff": 1}',
+        b'{"symbol": "X", "action": "buy", "other": [{"a": ["\\ud800"]}]}',
+        b'{"symbol": "X", "action": "buy", "other": "a\nb"}',
+        b"[" * 16_384,
+        b"[" * 8_192 + b"]" * 8_192,
+        b'{"a":' * 3_000 + b"1" + b"}" * 3_000,
+        b'{"symbol": "X", "action": "buy", "other": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"symbol": "X", "action": "buy", "other": ' + b"[" * 17 + b"]" * 17 + b"}",
+    ],
+)
+def test_what_is_not_one_sound_json_object_is_refused(body: bytes) -> None:
+    assert refused(body).code in ("alert.json", "alert.encoding")
+
+
+def test_a_duplicate_key_is_named() -> None:
+    assert "'action' appears twice" in refused(b'{"symbol":"X","action":"buy","action":"sell"}').detail
+
+
+def test_numbers_stay_exact() -> None:
+    raw = parse_json(b'{"a": 0.1000000000000000055, "b": 123456789012345678901234567890, "c": 1e400}')
+    assert raw["a"] == Decimal("0.1000000000000000055")
+    assert raw["b"] == Decimal(123456789012345678901234567890)
+    assert raw["c"] == Decimal("1e400")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=150)
+@given(st.binary(max_size=200) | anything.map(lambda value: json.dumps(value).encode()))
+@example(b'{"symbol": "X", "action": "buy", "amount": 1e1000000}')
+def test_no_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
+    try:
+        raw = parse_json(body)
+        digest(raw)
+        parse_alert(raw)
+    except Refusal:
+        pass
+
+
+numberish = st.sampled_from(
+    [
+        "1e400",
+        "1e999999",
+        "-1e1000000",
+        "1e-1000000",
+        "0e999999",
+        "1e18",
+        "1e-18",
+        "1" * 3000,
+        "0." + "1" * 3000,
+    ]
+) | st.floats(allow_nan=False, allow_infinity=False).map(repr)
+
+
+@settings(max_examples=250)
+@given(
+    st.dictionaries(
+        st.sampled_from(Alert.__struct_fields__), anything.map(json.dumps) | numberish, max_size=8
+    )
+)
+def test_no_value_of_a_known_field_raises_anything_but_a_refusal(fields: dict[str, str]) -> None:
+    given = {"symbol": '"X"', "action": '"buy"', **fields}
+    body = "{" + ",".join(f"{json.dumps(name)}: {text}" for name, text in given.items()) + "}"
+    try:
+        alert = parse_alert(parse_json(body.encode()))
+    except Refusal:
+        return
+    for name in ("amount", "notional", "percent", "price", "stop_price", "trail_percent"):
+        value = getattr(alert, name)
+        assert value is None or (value.is_finite() and value > 0)
+    assert alert.confidence is None or 0 <= alert.confidence <= 1
+
+
+# --- fields
+
+
+def test_symbol_and_action_are_required() -> None:
+    assert refused(b'{"action": "buy"}').field == "symbol"
+    assert refused(b'{"symbol": "X", "action": null}').field == "action"
+
+
+@pytest.mark.parametrize("action", ["buy", "sell", "close", "cancel", "BUY", " Sell "])
+def test_the_four_actions(action: str) -> None:
+    assert read(action=action).action.value == action.strip().lower()
+
+
+@pytest.mark.parametrize("action", ["hold", "", "buy;sell", 1, True, ["buy"], {"a": 1}])
+def test_no_other_action_is_guessed(action: Any) -> None:
+    assert field_at_fault(action=action) == "action"
+
+
+@pytest.mark.parametrize("value", [0.01, "0.01", "1e-2", "+0.010", " .01 "])
+def test_numbers_are_json_numbers_or_decimal_strings(value: Any) -> None:
+    assert read(amount=value).amount == Decimal("0.01")
+
+
+def test_thousands_separators_are_removed() -> None:
+    assert read(order_type="limit", price="51,234.50").price == Decimal("51234.50")
+
+
+@pytest.mark.parametrize("name", ["amount", "notional", "percent", "price", "stop_price", "trail_percent"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1_000",
+        "0x1",
+        "٣",
+        "Infinity",
+        "NaN",
+        "nan",
+        "",
+        "abc",
+        "1e400",
+        True,
+        False,
+        [],
+        {},
+        0,
+        0.0,
+        -0.0,
+        -1,
+        "0",
+        "-5",
+        "0,125",
+        1e300,
+    ],
+)
+def test_what_is_no_amount_is_refused(name: str, value: Any) -> None:
+    refusal = refused(json.dumps({**BUY, name: value}).encode())
+    assert (refusal.code, refusal.field) == ("alert.number", name)
+
+
+@pytest.mark.parametrize("text", [b"1e400", b"-1e400", b"1e1000000", b"1e-400"])
+def test_a_json_number_beyond_all_markets_is_refused(text: bytes) -> None:
+    refusal = refused(b'{"symbol": "X", "action": "buy", "amount": ' + text + b"}")
+    assert (refusal.code, refusal.field) == ("alert.number", "amount")
+
+
+def test_only_one_size_is_given() -> None:
+    assert field_at_fault(amount=1, percent=5) == "percent"
+    assert field_at_fault(notional=1, amount=5) == "notional"
+
+
+@pytest.mark.parametrize("value", [0, 1, "0.85", 0.5])
+def test_confidence_is_between_0_and_1(value: Any) -> None:
+    assert read(confidence=value).confidence == Decimal(str(value))
+
+
+@pytest.mark.parametrize("value", [1.01, -0.1, "NaN", True, "high", "1e400"])
+def test_no_other_confidence_is_taken(value: Any) -> None:
+    assert field_at_fault(confidence=value) == "confidence"
+
+
+def test_null_is_absent_and_unknown_fields_are_ignored() -> None:
+    assert read(price=None, comment=None, whatever={"a": [1]}, market={"x": 1}) == read()
+
+
+def test_a_placeholder_without_a_value_is_no_reason_to_lose_an_alert() -> None:
+    assert read(comment="", strategy="", order_id="", bar_time="") == read()
+
+
+@pytest.mark.parametrize("name", ["symbol", "id", "exchange"])
+@pytest.mark.parametrize("text", ["", "  ", "a\nb", "x" * 201, "a\u0000"])
+def test_what_names_something_is_short_and_printable(name: str, text: str) -> None:
+    assert field_at_fault(**{name: text}) == name
+
+
+def test_ids_may_be_bare_numbers() -> None:
+    assert (read(id=17).id, read(order_id=5).order_id, read(bar_time=1762511400000).bar_time) == (
+        "17",
+        "5",
+        "1762511400000",
+    )
+
+
+@pytest.mark.parametrize("name", ["post_only", "reduce_only"])
+@pytest.mark.parametrize("value", ["false", "true", 0, 1, "no"])
+def test_a_flag_is_true_or_false_and_nothing_like_it(name: str, value: Any) -> None:
+    assert field_at_fault(**{name: value}) == name
+
+
+def test_leverage_is_a_whole_number() -> None:
+    assert read(leverage="10").leverage == 10
+    for value in (1.5, 0, -1, True, "x"):
+        assert field_at_fault(leverage=value) == "leverage"
+
+
+def test_several_accounts() -> None:
+    assert read(exchanges=["binance", "kraken"]).exchanges == ("binance", "kraken")
+    for value in ("binance", [1], {"a": 1}, [None]):
+        assert field_at_fault(exchanges=value) == "exchanges"
+
+
+# --- time
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2025-11-07T10:30:00Z", 1762511400),
+        ("2025-11-07T10:30:00", 1762511400),
+        ("2025-11-07T10:30:00.250Z", 1762511400.25),
+        ("2025-11-07T12:30:00+02:00", 1762511400),
+        ("2025-11-07 10:30:00", 1762511400),
+        (" 2025-11-07T10:30:00Z ", 1762511400),
+        (1762511400, 1762511400),
+        (1762511400.5, 1762511400.5),
+        (1762511400000, 1762511400),
+        (1762511400250, 1762511400.25),
+        ("1762511400", 1762511400),
+        (" 1762511400 ", 1762511400),
+        ("1762511400.5", 1762511400.5),
+        ("1762511400000", 1762511400),
+    ],
+)
+def test_time_is_iso_8601_or_epoch_seconds_or_milliseconds(value: Any, expected: float) -> None:
+    assert read(timestamp=value).timestamp == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "now",
+        "10:30",
+        "07.11.2025",
+        "2025-13-01",
+        "1_762_511_400",
+        "١٧٦٢٥١١٤٠٠",
+        "1e9",
+        True,
+        0,
+        -5,
+        [],
+        {},
+        "NaN",
+    ],
+)
+def test_no_other_time_is_guessed(value: Any) -> None:
+    assert field_at_fault(timestamp=value) == "timestamp"
+
+
+@given(st.text(max_size=30) | st.decimals() | st.integers())
+@example("0001-01-01T00:00:00+23:59")
+@example("9999-12-31T23:59:59-23:59")
+@example("\ud800" * 10)
+def test_reading_a_time_raises_nothing_but_a_refusal(value: object) -> None:
+    try:
+        assert isinstance(parse_time(value), float)
+    except Refusal as refusal:
+        assert refusal.field == "timestamp"
+
+
+# --- orders and their protection
+
+
+@pytest.mark.parametrize(
+    ("order_type", "needs"),
+    [
+        ("limit", ["price"]),
+        ("stop", ["stop_price"]),
+        ("stop_limit", ["price", "stop_price"]),
+        ("trailing_stop", ["trail_percent"]),
+    ],
+)
+def test_an_order_type_needs_its_prices(order_type: str, needs: list[str]) -> None:
+    assert read(order_type=order_type.upper(), **dict.fromkeys(needs, 5)).order_type == order_type
+    for missing in needs:
+        given = {name: 5 for name in needs if name != missing}
+        assert field_at_fault(order_type=order_type, **given) == missing
+
+
+def test_a_close_needs_nothing_but_its_symbol() -> None:
+    assert read(action="close", order_type="limit").action is Action.CLOSE
+
+
+@pytest.mark.parametrize("order_type", ["iceberg", "", 1, True, None.__class__.__name__])
+def test_no_other_order_type_is_taken(order_type: Any) -> None:
+    assert field_at_fault(order_type=order_type) == "order_type"
+
+
+def test_post_only_needs_a_limit_price() -> None:
+    assert read(order_type="limit", price=5, post_only=True).post_only
+    assert field_at_fault(post_only=True) == "post_only"
+
+
+def test_a_target_is_a_price_a_percent_or_an_offset() -> None:
+    assert read(stop_loss="48000").stop_loss == Target(price=Decimal(48000))
+    assert read(stop_loss={"percent": 2}).stop_loss == Target(percent=Decimal(2))
+    assert read(stop_loss={"offset": "500"}).stop_loss == Target(offset=Decimal(500))
+    assert read(take_profit=[{"price": 5, "share": 0.5}, {"percent": 3, "share": 0.5}]).take_profit == (
+        Target(price=Decimal(5), share=Decimal("0.5")),
+        Target(percent=Decimal(3), share=Decimal("0.5")),
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        -1,
+        True,
+        "x",
+        {},
+        {"share": 1},
+        {"percent": 0},
+        {"percent": -2},
+        {"percent": "NaN"},
+        {"percent": True},
+        {"price": 5, "percent": 2},
+        {"price": 5, "trigger": 2},
+        {"percent": 2, "share": 1.5},
+        {"percent": 2, "share": 0},
+    ],
+)
+@pytest.mark.parametrize("name", ["stop_loss", "take_profit"])
+def test_no_other_target_is_guessed(name: str, value: Any) -> None:
+    assert field_at_fault(**{name: value}) == name
+
+
+def test_a_stop_loss_covers_all_of_it() -> None:
+    assert field_at_fault(stop_loss={"percent": 2, "share": 0.5}) == "stop_loss"
+    assert field_at_fault(stop_loss=[{"percent": 2}]) == "stop_loss"
+
+
+def test_shares_of_take_profits_are_given_and_make_no_more_than_one() -> None:
+    half = {"percent": 2, "share": 0.5}
+    assert len(read(take_profit=[half, half]).take_profit) == 2
+    assert field_at_fault(take_profit=[half, half, half]) == "take_profit"
+    assert field_at_fault(take_profit=[half, {"percent": 3}]) == "take_profit"
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "good", "bad"),
+    [
+        ("buy", "stop_loss", 99, 101),
+        ("buy", "stop_loss", 99, 100),
+        ("buy", "take_profit", 101, 99),
+        ("sell", "stop_loss", 101, 99),
+        ("sell", "take_profit", 99, 101),
+        ("sell", "take_profit", 99, 100),
+    ],
+)
+def test_protection_lies_on_its_own_side_of_a_limit_price(
+    action: str, name: str, good: int, bad: int
+) -> None:
+    limit = {"action": action, "order_type": "limit", "price": 100}
+    assert read(**limit, **{name: good})
+    assert field_at_fault(**limit, **{name: bad}) == name
