@@ -138,6 +138,7 @@ class Front:
 
     async def _accept(self, new: NewAlert) -> Response:
         """Write it down, then wait a moment for what becomes of it."""
+        began = trio.current_time()
         with self.waiters.expect(new.id) as settled:
             try:
                 acceptance = await self.journal.offer(lambda ledger: ledger.accept(new))
@@ -145,6 +146,9 @@ class Front:
                 # After a timeout it may have been stored; then the re-send is a duplicate.
                 log.warning("alert_not_stored", alert_id=new.id, reason=str(error) or "the journal is slow")
                 return _problem(503, "the alert could not be stored; send it again", headers=dict(RETRY))
+            self.metrics.acknowledged(trio.current_time() - began)
+            age = None if new.alert.timestamp is None else new.received_at - new.alert.timestamp
+            self.metrics.received(acceptance.verdict.value, age)
             if acceptance.verdict is Verdict.CONFLICT:
                 return self._conflict(acceptance.alert_id)
             if acceptance.verdict is Verdict.DUPLICATE:

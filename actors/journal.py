@@ -19,7 +19,7 @@ class JournalActor:
     """The only one that changes the ledger.
 
     `observers` hear of committed events and must not block; `on_commit` hears the seconds and the
-    number of writes of each commit.
+    number of writes of each commit, `on_refusal` of each one that was refused: "full" or "busy".
     """
 
     MAILBOX = 4096
@@ -33,11 +33,13 @@ class JournalActor:
         *,
         observers: Sequence[Observer] = (),
         on_commit: Callable[[float, int], None] = lambda _seconds, _size: None,
+        on_refusal: Callable[[str], None] = lambda _reason: None,
     ) -> None:
         self._store = store
         self._inbox = inbox
         self._observers = observers
         self._on_commit = on_commit
+        self._on_refusal = on_refusal
         self._thread = trio.CapacityLimiter(1)  # its own: slow readers never keep the writer waiting
 
     async def start(self) -> None:
@@ -50,6 +52,7 @@ class JournalActor:
             committed = await self._commit(batch)
         except (JournalFull, JournalBusy) as error:
             log.warning("journal_refused", reason=str(error), writes=len(batch))
+            self._on_refusal("full" if isinstance(error, JournalFull) else "busy")
             self._refuse(batch, error)
             return
         except Exception as error:

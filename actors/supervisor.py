@@ -29,10 +29,11 @@ from fks.actors.metrics import MetricsActor
 from fks.actors.sizing import Sizing
 from fks.domain.addresses import networks
 from fks.domain.errors import Fatal, Refusal
-from fks.domain.events import Kind
+from fks.domain.events import Kind, alert_event, order_event
 from fks.domain.gate import GateRules
 from fks.domain.messages import Event, Look, Ticker
-from fks.domain.orders import State
+from fks.domain.orders import AT_REST, LIVE, State
+from fks.domain.outcome import AlertState
 from fks.domain.secret import Secret
 from fks.infra.audit import AuditExporter
 from fks.infra.config import Loaded
@@ -70,16 +71,12 @@ class Mailboxes:
 
 
 # Which event makes whom look. Missing one would cost a pulse (a second), not an order.
-_SIZING = {"order_canceled", "order_expired", Kind.TRADING_STATE}
-_EXCHANGE = {
-    "order_planned",
-    "order_canceled",
-    "order_filled",
-    "order_rejected",
-    "order_open",
-    Kind.ORDER_RESIZED,
-}
-_FOLLOWER = {"order_open", "order_partial", "order_filled", "order_canceled", Kind.CANCEL_REQUESTED}
+_ENDS = {order_event(state) for state in AT_REST}
+_LIVES = {order_event(state) for state in LIVE}
+_EXCHANGE = _ENDS | _LIVES | {order_event(State.PLANNED), Kind.ORDER_RESIZED}
+_FOLLOWER = _ENDS | _LIVES | {Kind.CANCEL_REQUESTED}
+_SIZING = _ENDS
+_ALL_SIZING = {alert_event(AlertState.ACCEPTED), Kind.TRADING_STATE}
 
 
 @dataclass(slots=True)
@@ -132,14 +129,21 @@ class Daemon:
             lambda events: metrics_ref.offer(tuple(events)),
         )
         journal = JournalActor(
-            self.store, self.journal_inbox, observers=observers, on_commit=self.metrics.committed
+            self.store,
+            self.journal_inbox,
+            observers=observers,
+            on_commit=self.metrics.committed,
+            on_refusal=self.metrics.commit_failed,
         )
         await self._vital(core, lambda _tasks: journal, self.journal_inbox, JournalActor.RESTART)
         exporter = AuditExporter(self.loaded.audit_path, self.store)
-        await self._vital(actors, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=time.time)
-        await self._vital(actors, make_metrics, metrics_inbox, Restart())
+        actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
+        actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
         outlooks = {name: await self._account(actors, name) for name in self.loaded.settings.exchanges}
+        self.metrics.pulled.accounts = {name: one.status for name, one in self.accounts.items()}
+        boxes = [ref for own in self.mailboxes.values() for ref in (own.sizing, own.exchange, own.follower)]
+        self.metrics.pulled.mailboxes = [self.journal_ref, audit_ref, metrics_ref, *boxes]
         actors.start_soon(self._watch_backlog)
         actors.start_soon(self._obey_signals, audit_ref)
         await self._open_addresses(actors, outlooks)
@@ -168,6 +172,13 @@ class Daemon:
         """An actor without which the daemon must not go on: giving up ends the process."""
         await nursery.start(partial(supervise, make, inbox, policy, on_restart=self.metrics.restarted))
 
+    async def _observe(self, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
+        """One that only looks on: when it gives up, trading goes on without it."""
+        try:
+            await supervise(make, inbox, policy, on_restart=self.metrics.restarted)
+        except Fatal as error:
+            log.error("observer_failed", actor_failed=inbox.name, reason=str(error))  # noqa: TRY400 - logged when it failed
+
     async def _contained(
         self, account: Account, make: Make[Look], inbox: Inbox[Look], policy: Restart
     ) -> None:
@@ -181,10 +192,10 @@ class Daemon:
     def _wake(self, events: Sequence[Event]) -> None:
         """The journal's fan-out: an offer that finds the mailbox full finds the same wake-up there."""
         for event in events:
-            if event.kind == "alert_accepted" or event.account is None:
+            if event.kind in _ALL_SIZING:
                 for boxes in self.mailboxes.values():
                     boxes.sizing.offer(Look())
-            elif (own := self.mailboxes.get(event.account)) is not None:
+            elif (own := self.mailboxes.get(event.account or "")) is not None:
                 if event.kind in _EXCHANGE:
                     own.exchange.offer(Look())
                 if event.kind in _FOLLOWER:
@@ -226,7 +237,7 @@ class Daemon:
         limits = ServerLimits(
             max_connections=settings.server.max_connections,
             drain_s=settings.server.drain_s,
-            max_body=MAX_BODY,
+            max_body=2 * MAX_BODY,  # the front refuses, and counts, what is over its own limit
         )
         desk_limits = msgspec.structs.replace(limits, max_connection_life_s=None, drain_s=1.0)
         await self._serve(actors, front, "door", self.listeners.door, limits)

@@ -129,7 +129,7 @@ def new_alert(**fields: Any) -> NewAlert:
 async def until(condition: Any, within: float = 600.0) -> None:
     """Wait, in virtual time, for an async condition."""
     with trio.fail_after(within):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - nobody could set an event
             await trio.sleep(0.1)
 
 

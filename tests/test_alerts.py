@@ -358,7 +358,7 @@ def test_a_close_needs_nothing_but_its_symbol() -> None:
     assert read(action="close", order_type="limit").action is Action.CLOSE
 
 
-@pytest.mark.parametrize("order_type", ["iceberg", "", 1, True, None.__class__.__name__])
+@pytest.mark.parametrize("order_type", ["iceberg", "", 1, True])
 def test_no_other_order_type_is_taken(order_type: Any) -> None:
     assert field_at_fault(order_type=order_type) == "order_type"
 

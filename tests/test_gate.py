@@ -1,0 +1,174 @@
+"""What is checked of an alert before it is accepted."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from makers import NOW, market
+
+from fks.domain.auth import sign
+from fks.domain.errors import Refusal
+from fks.domain.gate import Denied, GateRules, admit
+from fks.domain.messages import NewAlert
+from fks.domain.secret import Secret
+from fks.domain.settings import WebhookSettings
+from fks.domain.symbols import SymbolIndex
+
+SECRET = Secret("canary-0f1e2d3c4b5a")
+INDEX = SymbolIndex({"BTC/USDT": market()}, {})
+GOOD = {"symbol": "BTCUSDT", "action": "buy", "confidence": 0.85, "timestamp": NOW}
+
+
+def rules(**webhook: Any) -> GateRules:
+    return GateRules((SECRET,), WebhookSettings(**webhook), frozenset({"paper", "binance"}), "paper")
+
+
+def post(body: bytes, given: GateRules | None = None, now: float = NOW) -> NewAlert:
+    """Signed; the market `BTC/USDT` of `paper` is loaded, those of `binance` are not yet."""
+    indexes = {"paper": INDEX}
+    return admit({"x-signature": sign(SECRET, body)}, body, given or rules(), indexes.get, now)
+
+
+def send(given: GateRules | None = None, **fields: Any) -> NewAlert:
+    body = {name: value for name, value in {**GOOD, **fields}.items() if value is not None}
+    return post(json.dumps(body).encode(), given)
+
+
+def refused(given: GateRules | None = None, **fields: Any) -> tuple[str, str | None]:
+    with pytest.raises(Refusal) as caught:
+        send(given, **fields)
+    return caught.value.code, caught.value.field
+
+
+def test_an_accepted_alert_is_named_and_dated() -> None:
+    new = send(timestamp=NOW - 10)
+    assert (new.source, new.accounts, new.received_at) == ("secret-1", ("paper",), NOW)
+    assert new.good_until == NOW - 10 + 300
+    assert (new.id, new.key, new.digest) == (send(timestamp=NOW - 10).id, new.key, new.digest)
+
+
+def test_the_secret_of_the_body_is_neither_stored_nor_hashed() -> None:
+    body = json.dumps({**GOOD, "secret": SECRET.reveal(), "note": "kept"}).encode()
+    new = admit({}, body, rules(), {"paper": INDEX}.get, NOW)
+    assert "canary" not in repr(new)
+    assert "secret" not in new.body
+    assert new.body["note"] == "kept"
+    assert (new.key, new.digest) == (send(note="kept").key, send(note="kept").digest)
+
+
+def test_unknown_fields_are_kept_and_ignored() -> None:
+    new = send(volume=[1, {"x": "1e400"}])
+    assert new.body["volume"] == [Decimal(1), {"x": "1e400"}]
+    assert new.alert == send().alert
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 16_000, b'{"a":1,"a":2}', b'{"symbol": 5}', b"{}"])
+def test_a_stranger_is_not_told_what_is_wrong_with_his_body(body: bytes) -> None:
+    with pytest.raises(Denied) as caught:
+        admit({}, body, rules(), {"paper": INDEX}.get, NOW)
+    assert str(caught.value) == "authentication failed"
+    with pytest.raises(Refusal):
+        post(body)
+
+
+@pytest.mark.parametrize("secret", ["wrong", "", 5, True, None, [SECRET.reveal()], {"a": 1}, "\u00e9"])
+def test_no_other_secret_opens(secret: Any) -> None:
+    with pytest.raises(Denied):
+        admit({}, json.dumps({**GOOD, "secret": secret}).encode(), rules(), {"paper": INDEX}.get, NOW)
+
+
+@pytest.mark.parametrize(
+    ("age", "code"),
+    [(0, None), (300, None), (300.001, "gate.stale"), (-30, None), (-30.001, "gate.future"), (1e9, "gate.stale")],
+)
+def test_an_alert_is_fresh_up_to_and_with_its_limits(age: float, code: str | None) -> None:
+    body = json.dumps({**GOOD, "timestamp": NOW - age}).encode()
+    if code is None:
+        assert post(body).good_until == pytest.approx(NOW - age + 300)
+        return
+    with pytest.raises(Refusal) as caught:
+        post(body)
+    assert (caught.value.code, caught.value.field) == (code, "timestamp")
+
+
+@pytest.mark.parametrize("stamp", [str(int(NOW)), str(int(NOW * 1000)), int(NOW * 1000), "2025-11-07T10:30:00Z"])
+def test_every_spelling_of_the_time_is_judged_alike(stamp: Any) -> None:
+    assert send(timestamp=stamp).good_until == NOW + 300
+
+
+def test_without_a_time_of_its_own_the_signed_one_counts() -> None:
+    assert refused(timestamp=None) == ("alert.missing", "timestamp")
+
+
+def test_the_time_of_standard_webhooks_counts_and_its_id_is_the_key() -> None:
+    import base64
+    import hashlib
+    import hmac
+
+    body = json.dumps({**GOOD, "timestamp": None}).encode()
+    signed = b"msg_1.%d." % int(NOW) + body
+    mac = base64.b64encode(hmac.new(SECRET.reveal().encode(), signed, hashlib.sha256).digest()).decode()
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(NOW)),
+        "webhook-signature": f"v1,AAAA v1,{mac}",
+    }
+    new = admit(headers, body, rules(), {"paper": INDEX}.get, NOW + 20)
+    assert new.good_until == NOW + 300
+    assert new.key.startswith("wh:")
+
+
+def test_confidence_is_required_while_a_minimum_is_set() -> None:
+    assert refused(confidence=None) == ("alert.missing", "confidence")
+    assert refused(confidence=0.59) == ("gate.confidence", "confidence")
+    assert send(confidence="0.6").alert.confidence == Decimal("0.6")
+    assert send(confidence=1)
+    relaxed = rules(min_confidence=Decimal(0))
+    assert send(relaxed, confidence=None).alert.confidence is None
+    assert send(relaxed, confidence=0)
+
+
+def test_accounts() -> None:
+    assert send(exchange="binance").accounts == ("binance",)
+    assert send(exchanges=["paper", "binance", "paper"]).accounts == ("paper", "binance")
+    assert refused(exchange="kraken") == ("alert.account", "exchange")
+    assert refused(exchanges=["paper", "kraken"]) == ("alert.account", "exchanges")
+    assert refused(exchange="PAPER") == ("alert.account", "exchange")
+
+
+def test_a_symbol_is_resolved_as_soon_as_the_markets_are_known() -> None:
+    assert refused(symbol="DOGEUSDT") == ("alert.symbol", "symbol")
+    assert refused(symbol="BTCUSDT.P") == ("alert.symbol", "symbol")
+    assert send(symbol="DOGEUSDT", exchange="binance").accounts == ("binance",)
+    assert refused(symbol="DOGEUSDT", exchanges=["binance", "paper"]) == ("alert.symbol", "symbol")
+
+
+@pytest.mark.parametrize("name", ["symbol", "action", "amount", "timestamp", "comment", "stop_loss"])
+def test_a_placeholder_that_nobody_filled_in_is_named(name: str) -> None:
+    assert refused(**{name: "{{strategy.order.action}}"}) == ("alert.placeholder", name)
+
+
+def test_a_re_sent_alert_is_the_same_and_an_edited_one_conflicts() -> None:
+    first, again = send(id="x"), send(id="x")
+    assert (first.id, first.key, first.digest) == (again.id, again.key, again.digest)
+    edited = send(id="x", amount=5)
+    assert (edited.id, edited.key) == (first.id, first.key)
+    assert edited.digest != first.digest
+
+
+json_like = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=12) | st.just([[]])
+fields = st.sampled_from(["symbol", "action", "id", "exchange", "exchanges", "timestamp", "confidence", "sizing", "x"])
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(fields, json_like, max_size=5))
+def test_an_authentic_alert_raises_nothing_but_a_refusal(given: dict[str, Any]) -> None:
+    try:
+        new = post(json.dumps({**GOOD, **given}).encode())
+    except Refusal:
+        return
+    assert NOW - 300 <= new.good_until - 300 <= NOW + 30
+    assert set(new.accounts) <= {"paper", "binance"}
