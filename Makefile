@@ -1,2 +1,47 @@
-types: ## a link tree in which mypy and import-linter see `fks` as it is installed
-	@mkdir -p build/types/fks && rm -f build/types/fks/* && ln -s $(CURDIR)/daemon/* build/types/fks/ && ln -s $(CURDIR)/actors build/types/fks/actors
+# Each target does all the set-up it needs: Python 3.11, make and git are enough.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check format lock types clean
+
+demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
+	$(BIN)/fks demo $(if $(ONCE),--once)
+
+test: $(VENV)/dev  ## the whole test suite
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/dev types  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cd build/types && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p fks
+	PYTHONPATH=build/types $(BIN)/lint-imports
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: $(VENV)/dev  ## pin what pyproject.toml asks for, with hashes
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+types:  # a link tree in which mypy and import-linter see `fks` as it is installed
+	@rm -rf build/types && mkdir -p build/types/fks
+	@ln -s $(CURDIR)/daemon/* build/types/fks/ && ln -s $(CURDIR)/actors build/types/fks/actors
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@

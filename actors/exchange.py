@@ -129,6 +129,7 @@ class Exchange:
         """One request, once. Whatever does not prove an outcome becomes `unknown` and is looked up."""
         account, began = self.account, trio.current_time()
         at = (order.send_by or account.wall()) - self._window()
+        account.log.info("order_sending", **names(order), side=order.side.value, amount=str(order.amount))
         try:
             with trio.fail_after(account.patience_s):
                 reports = await account.venue.place(order, legs, at)

@@ -214,6 +214,7 @@ async def supervise(
     When the world is down, not we (`_PASSING`), it waits and rebuilds without counting it.
     Raises `Fatal` at once when the actor does, and when it fails more often than `policy` allows.
     """
+    structlog.contextvars.bind_contextvars(actor=inbox.name)  # its tasks inherit it: every line names it
     failures: deque[float] = deque()
     first = True
 
@@ -233,10 +234,10 @@ async def supervise(
                 raise fatal from (None if fatal is error else error)
             on_restart(inbox.name)
             if all(isinstance(leaf, _PASSING) for leaf in leaves):
-                log.warning("actor_waits", actor=inbox.name, reason=str(leaves[0]))
+                log.warning("actor_waits", reason=str(leaves[0]))
                 await trio.sleep(policy.window / 10)
                 continue
-            log.exception("actor_failed", actor=inbox.name)
+            log.exception("actor_failed")
             now = trio.current_time()
             failures.append(now)
             while failures[0] < now - policy.window:

@@ -23,7 +23,7 @@ def _columns(text: str) -> tuple[Column, ...]:
 
 ORDERS = _columns(
     "created_at:TIME id:ORDER account:ACCOUNT symbol:SYMBOL leg:LEG side:SIDE type:TYPE "
-    "amount:AMOUNT# price:PRICE# filled:FILLED# average:AVERAGE# state:STATE reason:REASON"
+    "amount:AMOUNT# price:PRICE# stop_price:STOP# filled:FILLED# average:AVERAGE# state:STATE reason:REASON"
 )
 ALERTS = _columns("received_at:TIME id:ALERT symbol:SYMBOL action:ACTION state:STATE source:SOURCE")
 PLANS = _columns(
