@@ -6,16 +6,18 @@ out  journal: fills, ends, cancels, protective legs released; the account's stat
 It sends nothing that spends: a leg that it releases is sent by the exchange actor.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import ClassVar
 
 import trio
 
-from fks.domain import protection
+from fks.domain import protection, sizing
 from fks.domain.errors import PlacementError, Rejected, Transient
-from fks.domain.messages import Look, Order
-from fks.domain.orders import LIVE, State
+from fks.domain.messages import Look, Market, Order
+from fks.domain.money import ZERO
+from fks.domain.orders import LIVE, IllegalTransition, Leg, State
 from fks.kernel import Restart
 from fks.ledger import Ledger
 from fks.venues.account import Account, names
@@ -59,7 +61,7 @@ class Follower:
             live = await self.account.live()
             for order in live:
                 self._care(order, changed=changed)
-            await self._protect(live)
+            await self._advance(live)
             self.account.tell(unknown=sum(order.state is State.UNKNOWN for order in live))
             changed = await self._wait(YOUNG_S if live else OLD_S)
 
@@ -119,36 +121,73 @@ class Follower:
         else:
             await account.settle([(order, report)])
 
-    async def _protect(self, live: Sequence[Order]) -> None:
-        """Stop losses and take profits that do not travel with their entry."""
-        parents = {leg.parent: leg for leg in live if leg.leg.protective and not leg.attached and leg.parent}
-        for entry_id, leg in parents.items():
-            await self._protect_one(entry_id, leg)
+    async def _advance(self, live: Sequence[Order]) -> None:
+        """Release, cancel and add what waits for something else on its symbol (`domain.protection`)."""
+        symbols = {
+            order.symbol
+            for order in live
+            if protection.is_held(order) or (order.leg.protective and not order.attached)
+        }
+        for symbol in symbols:
+            await self._advance_symbol(symbol, [order for order in live if order.symbol == symbol])
 
-    async def _protect_one(self, entry_id: str, leg: Order) -> None:
+    async def _advance_symbol(self, symbol: str, live: Sequence[Order]) -> None:
         account = self.account
-        family, positions = await account.journal.read(
-            lambda ledger: (ledger.orders_of(leg.alert_id), ledger.positions(account.name))
+        alerts = {order.alert_id for order in live if order.parent}
+        known, positions = await account.journal.read(
+            lambda ledger: (
+                {order.id: order for alert in alerts for order in ledger.orders_of(alert)},
+                ledger.positions(account.name),
+            )
         )
-        entry = next(one for one in family if one.id == entry_id)
-        legs = [one for one in family if one.parent == entry_id]
-        held = next((one.amount for one in positions if one.symbol == leg.symbol), entry.filled)
-        market = account.venue.markets()[leg.symbol]
-        mark = await account.quotes.last(leg.symbol, MARK_AGE_S) if protection.needs_mark(legs) else None
-        steps = protection.next_steps(
-            entry, legs, step=market.amount_step, position=held, mark=mark, oco=account.venue.features.oco
-        )
-        if not (steps.cancel or steps.release):
+        market = account.venue.markets()[symbol]
+        watch = protection.needs_mark(live) and not account.venue.features.oco
+        mark = await account.quotes.last(symbol, MARK_AGE_S) if watch else None
+        booked = next((one.amount for one in positions if one.symbol == symbol), ZERO)
+        closing = any(order.leg is Leg.CLOSE and protection.is_held(order) for order in live)
+        try:
+            position = await self._closable(market, booked) if closing else booked
+        except Transient as error:
+            account.log.warning("close_postponed", symbol=symbol, reason=str(error))
             return
-        now = account.wall()
+        steps = protection.next_steps(
+            live,
+            _families(live, known),
+            {order.parent: known[order.parent] for order in live if order.parent in known},
+            protection.Ground(
+                step=market.amount_step,
+                minimum=sizing.minimum(market, mark or live[0].reference_price),
+                position=position,
+                mark=mark,
+                oco=account.venue.features.oco,
+            ),
+        )
+        if steps:
+            await self._carry_out(steps)
+
+    async def _closable(self, market: Market, booked: Decimal) -> Decimal:
+        """What a close may close. Contracts: the exchange's own position. Spot: what this daemon bought,
+        as far as it is there and free. Raises Transient.
+        """
+        if market.kind == "spot":
+            balance = await self.account.venue.balance()
+            return min(booked, balance.free.get(market.base, ZERO))
+        positions = await self.account.venue.positions()
+        return next((one.amount for one in positions if one.symbol == market.symbol), ZERO)
+
+    async def _carry_out(self, steps: protection.Steps) -> None:
+        now = self.account.wall()
 
         def write(ledger: Ledger) -> None:
-            if steps.cancel:
-                ledger.request_cancel(steps.cancel, now, "protection")
+            ledger.request_cancel(steps.cancel, now, "protection")
+            ledger.extend(steps.add)
             for order_id, amount in steps.release:
                 ledger.release(order_id, amount, now)
 
-        await account.journal.write(write)
+        try:
+            await self.account.journal.write(write)
+        except IllegalTransition as error:  # canceled or sent since it was read: the next round sees it
+            self.account.log.info("step_outdated", reason=str(error))
         self._nudge.set()
 
     async def _watch_balance(self) -> None:
@@ -179,3 +218,12 @@ class Follower:
 
         self._busy.add(order.id)
         self.tasks.start_soon(run)
+
+
+def _families(live: Sequence[Order], known: Mapping[str, Order]) -> list[protection.Family]:
+    """The entries that have a live protective leg of their own (not attached), with all their legs."""
+    entries = {leg.parent for leg in live if leg.leg.protective and not leg.attached and leg.parent}
+    return [
+        protection.Family(known[entry], tuple(leg for leg in known.values() if leg.parent == entry))
+        for entry in entries
+    ]

@@ -231,13 +231,14 @@ async def supervise(
         except Exception as error:
             leaves = _leaves(error)
             if fatal := next((leaf for leaf in leaves if isinstance(leaf, Fatal)), None):
-                raise fatal from (None if fatal is error else error)
+                # Not `from error`: that group holds `fatal` itself, a chain without an end for who prints it.
+                raise fatal from None
             on_restart(inbox.name)
             if all(isinstance(leaf, _PASSING) for leaf in leaves):
-                log.warning("actor_waits", reason=str(leaves[0]))
+                log.warning("actor_waits", actor=inbox.name, reason=str(leaves[0]))
                 await trio.sleep(policy.window / 10)
                 continue
-            log.exception("actor_failed")
+            log.exception("actor_failed", actor=inbox.name)
             now = trio.current_time()
             failures.append(now)
             while failures[0] < now - policy.window:

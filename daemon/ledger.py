@@ -130,6 +130,10 @@ class Ledger(Reader, Protocol):
         """The sizing's decision: `accepted → planned`, with its orders in state PLANNED."""
         ...
 
+    def extend(self, legs: Sequence[Order]) -> None:
+        """Further protective legs of an entry that is planned already; one that is there stays as it is."""
+        ...
+
     def refuse(self, intent: Intent, refusal: Refusal) -> None:
         """The sizing's other decision: `accepted → refused`."""
         ...
@@ -179,7 +183,7 @@ class Ledger(Reader, Protocol):
         ...
 
     def release(self, order_id: str, amount: Decimal, now: float) -> Order:
-        """A held protective leg may be sent from now on, for that amount."""
+        """A held order may be sent from now on, for that amount."""
         ...
 
     def request_cancel(self, order_ids: Sequence[str], now: float, by: str) -> list[Order]:

@@ -1,6 +1,7 @@
 """The native alert: what is read, and what is refused by name. No bytes raise anything but a Refusal."""
 
 import json
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -35,9 +36,9 @@ def field_at_fault(**fields: Any) -> str | None:
 
 
 def test_the_documented_alert_is_read() -> None:
-    body = b"""{"symbol": "BTC/USDT", "action": "buy", "confidence": 0.85, "timestamp": "2025-11-07T10:30:00Z",
-        "exchange": "binance", "amount": 0.01, "order_type": "limit", "price": 50000.0,
-        "take_profit": 52000.0, "stop_loss": 48000.0}"""
+    body = b"""{"symbol": "BTC/USDT", "action": "buy", "confidence": 0.85,
+        "timestamp": "2025-11-07T10:30:00Z", "exchange": "binance", "amount": 0.01,
+        "order_type": "limit", "price": 50000.0, "take_profit": 52000.0, "stop_loss": 48000.0}"""
     assert parse_alert(parse_json(body)) == Alert(
         symbol="BTC/USDT",
         action=Action.BUY,
@@ -136,7 +137,7 @@ numberish = st.sampled_from(
 ) | st.floats(allow_nan=False, allow_infinity=False).map(repr)
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(
     st.dictionaries(
         st.sampled_from(Alert.__struct_fields__), anything.map(json.dumps) | numberish, max_size=8
@@ -330,9 +331,10 @@ def test_no_other_time_is_guessed(value: Any) -> None:
 @example("\ud800" * 10)
 def test_reading_a_time_raises_nothing_but_a_refusal(value: object) -> None:
     try:
-        assert isinstance(parse_time(value), float)
-    except Refusal as refusal:
-        assert refusal.field == "timestamp"
+        moment = parse_time(value)
+    except Refusal:
+        return
+    assert math.isfinite(moment)
 
 
 # --- orders and their protection

@@ -32,12 +32,18 @@ def by_header(text: str, body: bytes = BODY) -> Sender | None:
 
 
 def standard(
-    key: bytes, *, body: bytes = BODY, at: float = NOW, id: str = "msg_1", before: str = "", after: str = ""  # noqa: A002 - the header's name
+    key: bytes,
+    *,
+    body: bytes = BODY,
+    at: float = NOW,
+    message: str = "msg_1",
+    before: str = "",
+    after: str = "",
 ) -> Mapping[str, str]:
     """Headers as standardwebhooks.com describes them."""
-    mac = base64.b64encode(hmac_of(key, b"%s.%d.%s" % (id.encode(), at, body))).decode()
+    mac = base64.b64encode(hmac_of(key, b"%s.%d.%s" % (message.encode(), at, body))).decode()
     return {
-        "webhook-id": id,
+        "webhook-id": message,
         "webhook-timestamp": str(int(at)),
         "webhook-signature": f"{before}v1,{mac}{after}",
     }
@@ -95,7 +101,16 @@ def test_any_edited_digit_is_refused(place: int, digit: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "sha256=", "sha512=" + "0" * 128, "ünïcödé", "\ud800", "0" * 64, "sha256=sha256=" + "0" * 64, "=" * 9999],
+    [
+        "",
+        "sha256=",
+        "sha512=" + "0" * 128,
+        "ünïcödé",
+        "\ud800",
+        "0" * 64,
+        "sha256=sha256=" + "0" * 64,
+        "=" * 9999,
+    ],
 )
 def test_a_wrong_signature_is_refused_whatever_it_looks_like(text: str) -> None:
     assert by_header(text) is None
@@ -171,7 +186,9 @@ def test_of_several_signatures_one_good_one_is_enough() -> None:
     assert not by_standard(standard(OTHER.reveal().encode(), before=f"{bad} "))
 
 
-@pytest.mark.parametrize(("age", "accepted"), [(0, True), (300, True), (301, False), (-300, True), (-301, False)])
+@pytest.mark.parametrize(
+    ("age", "accepted"), [(0, True), (300, True), (301, False), (-300, True), (-301, False)]
+)
 def test_the_signed_time_is_at_most_300_seconds_away(age: int, *, accepted: bool) -> None:
     assert (by_standard(standard(OLD.reveal().encode(), at=NOW - age)) is not None) == accepted
 
@@ -197,4 +214,4 @@ def test_nothing_of_what_is_signed_can_be_exchanged(change: dict[str, str]) -> N
 
 
 def test_an_empty_message_id_would_make_all_messages_one() -> None:
-    assert by_standard(standard(OLD.reveal().encode(), id="")) is None
+    assert by_standard(standard(OLD.reveal().encode(), message="")) is None

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from makers import NOW, market
 
 from fks.domain.auth import sign
 from fks.domain.errors import Refusal
@@ -16,6 +15,7 @@ from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
 from fks.domain.settings import WebhookSettings
 from fks.domain.symbols import SymbolIndex
+from makers import NOW, market
 
 SECRET = Secret("canary-0f1e2d3c4b5a")
 INDEX = SymbolIndex({"BTC/USDT": market()}, {})
@@ -65,7 +65,9 @@ def test_unknown_fields_are_kept_and_ignored() -> None:
     assert new.alert == send().alert
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 16_000, b'{"a":1,"a":2}', b'{"symbol": 5}', b"{}"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b"[" * 16_000, b'{"a":1,"a":2}', b'{"symbol": 5}', b"{}"]
+)
 def test_a_stranger_is_not_told_what_is_wrong_with_his_body(body: bytes) -> None:
     with pytest.raises(Denied) as caught:
         admit({}, body, rules(), {"paper": INDEX}.get, NOW)
@@ -82,7 +84,14 @@ def test_no_other_secret_opens(secret: Any) -> None:
 
 @pytest.mark.parametrize(
     ("age", "code"),
-    [(0, None), (300, None), (300.001, "gate.stale"), (-30, None), (-30.001, "gate.future"), (1e9, "gate.stale")],
+    [
+        (0, None),
+        (300, None),
+        (300.001, "gate.stale"),
+        (-30, None),
+        (-30.001, "gate.future"),
+        (1e9, "gate.stale"),
+    ],
 )
 def test_an_alert_is_fresh_up_to_and_with_its_limits(age: float, code: str | None) -> None:
     body = json.dumps({**GOOD, "timestamp": NOW - age}).encode()
@@ -94,7 +103,9 @@ def test_an_alert_is_fresh_up_to_and_with_its_limits(age: float, code: str | Non
     assert (caught.value.code, caught.value.field) == (code, "timestamp")
 
 
-@pytest.mark.parametrize("stamp", [str(int(NOW)), str(int(NOW * 1000)), int(NOW * 1000), "2025-11-07T10:30:00Z"])
+@pytest.mark.parametrize(
+    "stamp", [str(int(NOW)), str(int(NOW * 1000)), int(NOW * 1000), "2025-11-07T10:30:00Z"]
+)
 def test_every_spelling_of_the_time_is_judged_alike(stamp: Any) -> None:
     assert send(timestamp=stamp).good_until == NOW + 300
 
@@ -148,7 +159,7 @@ def test_a_symbol_is_resolved_as_soon_as_the_markets_are_known() -> None:
 
 @pytest.mark.parametrize("name", ["symbol", "action", "amount", "timestamp", "comment", "stop_loss"])
 def test_a_placeholder_that_nobody_filled_in_is_named(name: str) -> None:
-    assert refused(**{name: "{{strategy.order.action}}"}) == ("alert.placeholder", name)
+    assert refused(None, **{name: "{{strategy.order.action}}"}) == ("alert.placeholder", name)
 
 
 def test_a_re_sent_alert_is_the_same_and_an_edited_one_conflicts() -> None:
@@ -159,8 +170,12 @@ def test_a_re_sent_alert_is_the_same_and_an_edited_one_conflicts() -> None:
     assert edited.digest != first.digest
 
 
-json_like = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=12) | st.just([[]])
-fields = st.sampled_from(["symbol", "action", "id", "exchange", "exchanges", "timestamp", "confidence", "sizing", "x"])
+json_like: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=12) | st.just([[]])
+)
+fields = st.sampled_from(
+    ["symbol", "action", "id", "exchange", "exchanges", "timestamp", "confidence", "sizing", "x"]
+)
 
 
 @settings(max_examples=150)

@@ -85,7 +85,7 @@ def test_numbers_and_decimal_strings_are_read_exactly(given: object, expected: s
     ],
 )
 def test_what_is_no_plain_number_is_refused(given: object) -> None:
-    with pytest.raises(ValueError, match="number|range|digits"):
+    with pytest.raises(ValueError, match=r"number|range|digits"):
         parse_decimal(given)
 
 

@@ -4,12 +4,12 @@ import itertools
 from typing import Any
 
 import pytest
-from makers import alert, dec, intent, order
 from msgspec.structs import replace
 
 from fks.domain.messages import Intent, IntentState, Order
 from fks.domain.orders import AT_REST, Leg, State
 from fks.domain.outcome import AlertState, alert_state
+from makers import alert, dec, intent, order
 
 PLANNED = replace(intent(), state=IntentState.PLANNED)
 REFUSED = replace(intent(), state=IntentState.REFUSED, code="risk.halted", reason="trading is halted")

@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from makers import market
 
 from fks.domain.errors import Refusal
 from fks.domain.messages import Market
 from fks.domain.symbols import SymbolIndex
+from makers import market
 
 FUTURE = "BTC/USDT:USDT-261225"
 
@@ -19,7 +19,9 @@ def index(*markets: Market, **aliases: str) -> SymbolIndex:
 SPOT = index(market("BTC/USDT"), market("ETH/USDT"), market("PERP/USDT"), market("BTC/EUR", active=False))
 SWAP = index(market("BTC/USDT:USDT"), market("ETH/USDT:USDT"), market("BTC/USD:BTC", id="BTCUSD_PERP"))
 DATED = index(
-    market("BTC/USDT:USDT"), market(FUTURE, id="BTCUSDT_261225", kind="future"), market("BTC/USDT", id="tBTCUST")
+    market("BTC/USDT:USDT"),
+    market(FUTURE, id="BTCUSDT_261225", kind="future"),
+    market("BTC/USDT", id="tBTCUST"),
 )
 
 
@@ -32,7 +34,16 @@ def refusal(of: SymbolIndex, name: str) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["BTC/USDT", "BTCUSDT", "btcusdt", " BTCUSDT ", "BTC-USDT", "BTC_USDT", "BINANCE:BTCUSDT", "BINANCE:BTC/USDT"],
+    [
+        "BTC/USDT",
+        "BTCUSDT",
+        "btcusdt",
+        " BTCUSDT ",
+        "BTC-USDT",
+        "BTC_USDT",
+        "BINANCE:BTCUSDT",
+        "BINANCE:BTC/USDT",
+    ],
 )
 def test_the_usual_names_of_a_spot_market(name: str) -> None:
     assert SPOT.resolve(name).symbol == "BTC/USDT"
@@ -40,13 +51,23 @@ def test_the_usual_names_of_a_spot_market(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["BTC/USDT:USDT", "BTCUSDT", "BTCUSDT.P", "BINANCE:BTCUSDT.P", "BTCUSDTPERP", "BTCUSDT-PERP", "BTC/USDT.P"],
+    [
+        "BTC/USDT:USDT",
+        "BTCUSDT",
+        "BTCUSDT.P",
+        "BINANCE:BTCUSDT.P",
+        "BTCUSDTPERP",
+        "BTCUSDT-PERP",
+        "BTC/USDT.P",
+    ],
 )
 def test_the_usual_names_of_a_perpetual(name: str) -> None:
     assert SWAP.resolve(name).symbol == "BTC/USDT:USDT"
 
 
-@pytest.mark.parametrize("name", ["BTCUSDT.P", "BINANCE:BTCUSDT.P", "BTCUSDTPERP", "btcusdt.p", "BTC/USDT:USDT"])
+@pytest.mark.parametrize(
+    "name", ["BTCUSDT.P", "BINANCE:BTCUSDT.P", "BTCUSDTPERP", "btcusdt.p", "BTC/USDT:USDT"]
+)
 def test_a_perpetual_never_becomes_a_spot_market(name: str) -> None:
     assert "no market" in refusal(SPOT, name)
 
@@ -77,7 +98,9 @@ def test_what_fits_several_markets_is_refused_with_their_names() -> None:
     assert several.resolve("BTCUSDT.P").symbol == "BTC/USDT:USDT"
 
 
-@pytest.mark.parametrize("name", ["", " ", "BTC", "USDT", "BTCUSD", "BTCUSDTX", "XBTC/USDT", "BINANCE:", ":", ".P", "PERP", "/"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "BTC", "USDT", "BTCUSD", "BTCUSDTX", "XBTC/USDT", "BINANCE:", ":", ".P", "PERP", "/"]
+)
 def test_an_unknown_name_is_refused(name: str) -> None:
     assert repr(name) in refusal(SPOT, name)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fks.domain import risk, sizing
 from fks.domain.alerts import Action, Alert, Target
@@ -124,6 +125,8 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
         leverage=alert.leverage,
         margin_mode=alert.margin_mode,
     )
+    if risk.must_not_turn(view.exposure, entry):
+        entry = replace(entry, reduce_only=True)
     risk.check_trading(view.trading, view.exposure, entry)
     risk.check(entry, view.price, view.exposure, limits)
     return Planned((entry, *_legs(intent, view, entry, reference)))

@@ -22,7 +22,7 @@ def dispatchable(live: Sequence[Order], now: float) -> list[Order]:
     """
     ready: list[Order] = []
     ahead: dict[str, set[str]] = {}  # by symbol: the kinds of unsettled orders seen so far
-    for order in sorted(live, key=lambda one: (one.created_at, one.leg is not Leg.CLOSE, one.id)):
+    for order in live:
         kinds = ahead.setdefault(order.symbol, set())
         if order.state is State.PLANNED:
             free = order.not_before <= now and not order.attached and not order.cancel_requested
@@ -30,11 +30,11 @@ def dispatchable(live: Sequence[Order], now: float) -> list[Order]:
                 ready.append(order)
             if order.leg.protective:
                 continue  # nobody waits for a leg that is not on its way
-        if order.state is State.PLANNED or order.state in IN_FLIGHT or order.cancel_requested:
-            # a cancel under way holds the coins that an exit wants to sell
+        unsettled = order.state is State.PLANNED or order.state in IN_FLIGHT
+        if unsettled or order.cancel_requested or (order.leg is Leg.CLOSE and not order.at_rest):
+            # a cancel under way holds the coins that an exit wants to sell; a close must be through
             kinds.add(_EXIT if is_exit(order) else order.side)
-    ready.sort(key=lambda one: (not is_exit(one), one.created_at))
-    return ready
+    return sorted(ready, key=lambda one: not is_exit(one))
 
 
 _EXIT = "exit"

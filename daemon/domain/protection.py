@@ -1,84 +1,206 @@
-"""What the stop loss and take profits of one entry need now. Pure: the exchange actor carries it out.
+"""What waits for what on one symbol: a close for its cancels, a reversal's entry for its close, stop
+losses and take profits for their entry's fill. Pure: the follower carries it out.
 
-Where the exchange links the legs itself (`attached`, OCO) there is little to do. Elsewhere the stop
-rests on the exchange, the take profits are held here until the mark reaches them, and whichever
-fills first ends the others.
+Whatever waits is *held* (planned, `not_before` infinite), so nothing but a `release` can send it. Where
+the exchange links the legs itself (`attached`) there is nothing to do here. Elsewhere:
+
+- A stop rests on the exchange for what its entry has filled, grows with further fills by further stops,
+  and gives way when the position shrinks.
+- Take profits rest beside it where holding both is safe (`oco`: reduce-only orders never sell more than
+  there is). Where both would sell the same coins they are held back until the price is there; then the
+  stop is canceled first, and only when it is known to be gone is the take profit sent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from fks.domain.ids import client_order_id
 from fks.domain.messages import Order
 from fks.domain.money import ZERO, floor_to
 from fks.domain.orders import Leg, Side, State
 
 HELD = float("inf")
+_TOP_UP = Decimal("0.1")  # share of the entry: smaller partial fills wait for company
 
 
 class Steps(Struct, frozen=True):
-    """Ids of legs to `cancel`, and of held ones to `release` with the amount that they must cover."""
+    """`release`: held orders with the amount to send; `cancel`: ids; `add`: new held legs."""
 
     cancel: tuple[str, ...] = ()
     release: tuple[tuple[str, Decimal], ...] = ()
+    add: tuple[Order, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.cancel or self.release or self.add)
+
+
+class Family(Struct, frozen=True):
+    """An entry with all the protective legs that it ever had."""
+
+    entry: Order
+    legs: tuple[Order, ...]
+
+
+class Ground(Struct, frozen=True, kw_only=True):
+    """What the steps stand on: the market's numbers, the last price, the signed position."""
+
+    step: Decimal
+    minimum: Decimal
+    position: Decimal
+    mark: Decimal | None
+    oco: bool
+
+
+def is_held(order: Order) -> bool:
+    return order.state is State.PLANNED and order.not_before == HELD and not order.attached
+
+
+def needs_mark(orders: Iterable[Order]) -> bool:
+    """Whether a held take profit waits for the price, so that somebody must watch it."""
+    return any(is_held(order) and order.leg is Leg.TAKE_PROFIT for order in orders)
 
 
 def next_steps(
-    entry: Order, legs: Sequence[Order], *, step: Decimal, position: Decimal, mark: Decimal | None, oco: bool
+    live: Sequence[Order], families: Sequence[Family], parents: Mapping[str, Order], ground: Ground
 ) -> Steps:
-    """For one entry with all its legs. `step` is the market's amount step.
+    """For one symbol: its live orders, the families that have a live leg, the live orders' parents."""
+    if closes := [order for order in live if order.leg is Leg.CLOSE]:
+        return _close_steps(closes, live, ground)
+    freed = [one for one in live if one.leg is Leg.ENTRY and is_held(one) and one.parent in parents]
+    total = Steps(release=tuple((entry.id, entry.amount) for entry in freed))
+    exiting = sum((order.remaining for order in live if _reduces(order, ground.position)), start=ZERO)
+    room = max(ZERO, abs(ground.position) - exiting)
+    way = Side.BUY if ground.position > 0 else Side.SELL
+    # A position shrinks from its oldest part: what is left belongs to the newest entries. An entry of
+    # the other way has nothing left in it: its stop would only open what nobody asked for.
+    for family in sorted(families, key=lambda one: one.entry.created_at, reverse=True):
+        left = min(room, _open_amount(family)) if family.entry.side is way else ZERO
+        room -= left
+        steps = _family_steps(family, floor_to(left, ground.step), ground)
+        total = Steps(total.cancel + steps.cancel, total.release + steps.release, total.add + steps.add)
+    return total
 
-    `position` is what is held of it, signed: a spot exchange that takes its fee in the base currency
-    leaves less than was filled, and a leg for more than there is would be rejected. A position that
-    has turned to the other side is not the entry's any more.
-    """
-    waiting = [leg for leg in legs if not leg.at_rest and not leg.attached]
-    if not waiting or not entry.at_rest:
-        return Steps()
-    closed = sum((leg.filled for leg in legs), start=ZERO)
-    ours = position if entry.side is Side.BUY else -position
-    left = floor_to(min(entry.filled - closed, ours), step)
-    if left <= 0:  # nothing to protect: never filled, or the other leg has closed it
-        return Steps(cancel=tuple(leg.id for leg in waiting if not leg.cancel_requested))
-    held = [leg for leg in waiting if _is_held(leg)]
+
+def _reduces(order: Order, position: Decimal) -> bool:
+    if order.leg.protective or position == 0 or is_held(order):
+        return False
+    return order.side is (Side.SELL if position > 0 else Side.BUY)
+
+
+def _open_amount(family: Family) -> Decimal:
+    return max(ZERO, family.entry.filled - sum((leg.filled for leg in family.legs), start=ZERO))
+
+
+def _close_steps(closes: Sequence[Order], live: Sequence[Order], ground: Ground) -> Steps:
+    """A close goes when all that was live before it is gone, for what there is then."""
+    held = [close for close in closes if is_held(close)]
+    if len(held) < len(closes):
+        return Steps()  # one is on its way: what it leaves is not known yet
+    own = {close.alert_id for close in closes}
+    others = [order for order in live if order.alert_id not in own]
+    if others:
+        return Steps(cancel=tuple(order.id for order in others if not order.cancel_requested))
+    amount = floor_to(abs(ground.position), ground.step)
+    fitting = [close for close in held if close.side is (Side.SELL if ground.position > 0 else Side.BUY)]
+    if amount <= 0 or not fitting:  # what was canceled had closed it already
+        return Steps(cancel=tuple(close.id for close in held))
+    return Steps(release=((fitting[0].id, amount),))
+
+
+def _family_steps(family: Family, left: Decimal, ground: Ground) -> Steps:
+    """`left`: how much of the entry's fill is still held, and so to be protected."""
+    waiting = [leg for leg in family.legs if not leg.at_rest and not leg.attached]
+    if left <= 0:
+        over = waiting if family.entry.at_rest else ()
+        return Steps(cancel=tuple(leg.id for leg in over if not leg.cancel_requested))
+    targets = [leg for leg in waiting if leg.leg is Leg.TAKE_PROFIT]
     stops = [leg for leg in waiting if leg.leg is Leg.STOP_LOSS]
-    if oco or not stops:
-        return Steps(release=_sized(held, entry, left, step))
-    if any(_is_held(stop) for stop in stops):
-        return Steps(release=_sized(stops, entry, left, step))
-    if not any(mark is not None and _reached(leg, mark) for leg in held):
+    if ground.oco or not stops:
+        released = _sized([leg for leg in targets if is_held(leg)], family.entry, left, ground)
+        guarded = _stop_steps(family, stops, left, ground)
+        return Steps(guarded.cancel, guarded.release + released, guarded.add)
+    reached = [leg for leg in targets if is_held(leg) and _reached(leg, ground.mark)]
+    if reached:
+        # The stop first: only when it is known to be gone, and how much of it was filled, is the
+        # take profit sent. A held stop stays, for what the take profit leaves.
+        resting = [stop for stop in stops if not is_held(stop)]
+        if resting:
+            return Steps(cancel=tuple(stop.id for stop in resting if not stop.cancel_requested))
+        return Steps(release=_sized(reached, family.entry, left, ground))
+    selling = sum((leg.remaining for leg in targets if not is_held(leg)), start=ZERO)
+    return _stop_steps(family, stops, floor_to(left - selling, ground.step), ground)
+
+
+def _stop_steps(family: Family, stops: Sequence[Order], target: Decimal, ground: Ground) -> Steps:
+    """Stops that cover `target`, not more and not less, as far as the market's minimum lets them."""
+    if not any(leg.leg is Leg.STOP_LOSS and not leg.attached for leg in family.legs):
         return Steps()
-    # Only when the stop is known to be gone, and how much of it was filled, may anything else be sold:
-    # the next look finds no stop left and releases the take profit for the rest.
-    return Steps(cancel=tuple(stop.id for stop in stops if not stop.cancel_requested))
+    resting = [stop for stop in stops if not is_held(stop) and not stop.cancel_requested]
+    missing = target - sum((stop.remaining for stop in resting), start=ZERO)
+    if missing < 0:
+        # Reduce-only stops never sell more than there is; of the others the newest give way.
+        newest = max(resting, key=lambda stop: (stop.created_at, stop.id))
+        return Steps() if newest.reduce_only and target > 0 else Steps(cancel=(newest.id,))
+    if any(stop.cancel_requested for stop in stops) or missing < ground.minimum or missing == 0:
+        return Steps()
+    if not family.entry.at_rest and resting and missing < family.entry.amount * _TOP_UP:
+        return Steps()
+    held = [stop for stop in stops if is_held(stop)]
+    if held:
+        return Steps(release=((held[0].id, missing),))
+    return Steps(add=(_further_stop(family, missing),)) if _was_ours_to_end(family) else Steps()
 
 
-def needs_mark(legs: Sequence[Order]) -> bool:
-    """Whether a held take profit waits for the price, so that somebody must watch it."""
-    return any(_is_held(leg) and leg.leg is Leg.TAKE_PROFIT for leg in legs)
+def _was_ours_to_end(family: Family) -> bool:
+    """A stop that the exchange or a human ended is not put back behind their back: that is an alarm's
+    business. What was filled, or canceled by us to make room, is.
+    """
+    ended = [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS and leg.at_rest]
+    return all(leg.state is State.FILLED or leg.cancel_requested for leg in ended)
 
 
-def _is_held(leg: Order) -> bool:
-    return leg.state is State.PLANNED and leg.not_before == HELD and not leg.attached
+def _further_stop(family: Family, amount: Decimal) -> Order:
+    stops = [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS]
+    last = max(stops, key=lambda stop: (stop.created_at, stop.id))
+    name = f"{Leg.STOP_LOSS}-{len(stops)}"
+    id_ = client_order_id(last.alert_id, last.account, name, 1)
+    return replace(
+        last,
+        id=id_,
+        client_order_id=id_,
+        attempt=1,
+        amount=amount,
+        state=State.PLANNED,
+        not_before=HELD,
+        exchange_order_id=None,
+        filled=ZERO,
+        average=None,
+        reason=None,
+        cancel_requested=False,
+        send_by=None,
+    )
 
 
 def _sized(
-    legs: Sequence[Order], entry: Order, left: Decimal, step: Decimal
+    legs: Sequence[Order], entry: Order, left: Decimal, ground: Ground
 ) -> tuple[tuple[str, Decimal], ...]:
-    """Planned for the whole entry, a leg covers the same share of what was really filled; all take
-    profits together cover no more than what is left.
-    """
+    """Planned for the whole entry, a leg covers the same share of what was really filled."""
     sized = []
+    if not entry.at_rest:
+        return ()  # a take profit for a part would need another for the rest; the stop is what hurries
     for leg in legs:
         share = leg.amount * entry.filled / entry.amount if entry.filled < entry.amount else leg.amount
-        amount = min(left, floor_to(share, step))
+        amount = min(left, floor_to(share, ground.step))
+        left -= amount
         if amount > 0:
             sized.append((leg.id, amount))
-            left -= amount if leg.leg is Leg.TAKE_PROFIT else 0
     return tuple(sized)
 
 
-def _reached(leg: Order, mark: Decimal) -> bool:
-    price = leg.price or ZERO
-    return mark >= price if leg.side is Side.SELL else mark <= price
+def _reached(leg: Order, mark: Decimal | None) -> bool:
+    if mark is None or leg.price is None:
+        return False
+    return mark >= leg.price if leg.side is Side.SELL else mark <= leg.price

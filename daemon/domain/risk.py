@@ -7,6 +7,8 @@ passes a limit. A limit of 0 does not bind.
 from collections.abc import Mapping
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure, Order, TradingState
@@ -16,32 +18,50 @@ from fks.domain.settings import RiskSettings
 
 
 def position_after(exposure: Exposure, order: Order) -> Decimal:
-    """The signed position if this order and every live one of its side were filled in full."""
-    held = exposure.positions.get(order.symbol)
-    amount = held.amount if held else ZERO
+    """The signed position if this order and every live one of its side were filled in full.
+
+    Exits of a contract are taken to fill first: they end at nothing, and the others start from there.
+    (On spot they compete for the same coins, and below zero there is nothing to sell.)
+    """
+    held = _held(exposure, order.symbol)
     sign = 1 if order.side is Side.BUY else -1
-    pending = sum(
-        (
-            live.remaining
-            for live in exposure.live
-            if live.symbol == order.symbol and live.side is order.side and not is_exit(live)
-        ),
-        start=ZERO,
-    )
-    return amount + sign * (pending + order.amount)
+    same = [live for live in exposure.live if live.symbol == order.symbol and live.side is order.side]
+    pending = sum((live.remaining for live in same if not is_exit(live)), start=ZERO)
+    if held * sign < 0 and not _spot(order):
+        exits = sum((live.remaining for live in same if is_exit(live)), start=ZERO)
+        held = -sign * max(ZERO, abs(held) - exits)
+    return held + sign * (pending + order.amount)
 
 
 def reduces(exposure: Exposure, order: Order) -> bool:
-    """Whether the order can only make the position smaller, whatever entries of its side are filled.
+    """Whether the order can only make the position smaller, whatever of the live ones is filled.
 
     A spot account has no short positions: below zero are coins that it had before, and buying never reduces.
     """
-    if order.side is Side.BUY and ":" not in order.symbol:
-        return is_exit(order)
-    held = exposure.positions.get(order.symbol)
-    amount = held.amount if held else ZERO
-    after = position_after(exposure, order)
-    return is_exit(order) or (amount != 0 and amount * after >= 0 and abs(after) < abs(amount))
+    if is_exit(order):
+        return True
+    if _spot(order) and order.side is Side.BUY:
+        return False
+    held, after = _held(exposure, order.symbol), position_after(exposure, order)
+    return held != 0 and held * after >= 0 and abs(after) < abs(held)
+
+
+def must_not_turn(exposure: Exposure, order: Order) -> bool:
+    """Whether the order is meant to reduce, but a live exit that fills first would make it open the
+    opposite position: then it is sent reduce-only.
+    """
+    entries = tuple(live for live in exposure.live if not is_exit(live))
+    meant = reduces(replace(exposure, live=entries), order)
+    return meant and not _spot(order) and not reduces(exposure, order)
+
+
+def _held(exposure: Exposure, symbol: str) -> Decimal:
+    position = exposure.positions.get(symbol)
+    return position.amount if position else ZERO
+
+
+def _spot(order: Order) -> bool:
+    return ":" not in order.symbol
 
 
 def effective_trading(states: Mapping[str | None, TradingState], account: str) -> TradingState:

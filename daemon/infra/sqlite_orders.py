@@ -178,11 +178,11 @@ class SqliteOrders(SqliteChain):
         )
 
     def release(self, order_id: str, amount: Decimal, now: float) -> Order:
-        """See Ledger. Raises IllegalTransition when the leg is not waiting."""
+        """See Ledger. Raises IllegalTransition when the order is not waiting."""
         order = self._known(order_id)
-        if order.state is not State.PLANNED or not order.leg.protective or order.attached:
+        if order.state is not State.PLANNED or order.attached:
             raise IllegalTransition(
-                f"{order.leg} {order_id} is {order.state}: only a waiting leg is released"
+                f"{order.leg} {order_id} is {order.state}: only a waiting order is released"
             )
         if amount <= ZERO:
             raise ValueError(f"{order_id} cannot be released for {amount}")
@@ -243,7 +243,8 @@ class SqliteOrders(SqliteChain):
             refused = order.state in (State.REJECTED, State.REFUSED)
             for leg in waiting:
                 state = State.REFUSED if refused else State.CANCELED
-                self._change(leg, state, now, reason=f"its entry is {order.state}")
+                self._change(leg, state, now, reason=f"its {order.leg} is {order.state}")
+                self._after(leg.id, now)
             for leg in self._passengers(order_id):
                 self._change(leg, order_to(leg, order.state), now, reason=f"its entry is {order.state}")
         self._restate(order.alert_id)

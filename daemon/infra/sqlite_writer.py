@@ -66,10 +66,19 @@ class SqliteLedger(SqliteOrders):
         for order in sorted(orders, key=lambda one: one.parent is not None):  # a leg refers to its entry
             if (order.alert_id, order.account) != (intent.alert_id, intent.account):
                 raise ValueError(f"order {order.id} belongs to another intent")
-            self.connection.execute(_INSERT, codec.order_values(order))
-            self._new_attempt(order)
-            self._order_event(order_event(order.state), order)
+            self._insert(order)
         self._restate(intent.alert_id)
+
+    def extend(self, legs: Sequence[Order]) -> None:
+        """See Ledger."""
+        for leg in legs:
+            if not self.rows("SELECT 1 FROM order_ WHERE id = ?", leg.id):
+                self._insert(leg)
+
+    def _insert(self, order: Order) -> None:
+        self.connection.execute(_INSERT, codec.order_values(order))
+        self._new_attempt(order)
+        self._order_event(order_event(order.state), order)
 
     def refuse(self, intent: Intent, refusal: Refusal) -> None:
         """See Ledger. Raises IllegalTransition when the intent was decided already."""

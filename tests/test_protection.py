@@ -1,0 +1,177 @@
+"""What the orders of one symbol that wait for each other need now."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from fks.domain.messages import Order
+from fks.domain.orders import Leg, Side, State
+from fks.domain.protection import HELD, Family, Ground, Steps, needs_mark, next_steps
+from makers import NOW, dec, order
+
+ENTRY = order("e", state=State.FILLED, filled=dec(1))
+NOTHING = Steps()
+
+
+def leg(id: str, kind: Leg, amount: str = "1", **fields: Any) -> Order:  # noqa: A002 - the field's name
+    defaults: dict[str, Any] = {"not_before": HELD, "parent": "e"}
+    return order(id, kind, Side.SELL, amount=dec(amount), **{**defaults, **fields})
+
+
+STOP, TAKE = leg("s", Leg.STOP_LOSS, stop_price=dec(90)), leg("t", Leg.TAKE_PROFIT, price=dec(110))
+OPEN_STOP = replace(STOP, state=State.OPEN, not_before=0.0)
+
+
+def ground(position: str = "1", mark: str | None = None, *, oco: bool = False) -> Ground:
+    return Ground(
+        step=dec("0.001"),
+        minimum=dec(0),
+        position=dec(position),
+        mark=None if mark is None else dec(mark),
+        oco=oco,
+    )
+
+
+def steps(
+    *legs: Order,
+    entry: Order = ENTRY,
+    position: str = "1",
+    mark: str | None = None,
+    oco: bool = False,
+) -> Steps:
+    """Of one family that is alone on its symbol."""
+    live = [one for one in (entry, *legs) if not one.at_rest]
+    return next_steps(live, [Family(entry, legs)], {"e": entry}, ground(position, mark, oco=oco))
+
+
+@pytest.mark.parametrize("state", [State.PLANNED, State.SENDING, State.UNKNOWN, State.OPEN])
+def test_nothing_is_sent_before_the_entry_has_filled(state: State) -> None:
+    waiting = replace(ENTRY, state=state, filled=dec(0))
+    assert steps(STOP, TAKE, entry=waiting, position="0") == NOTHING
+
+
+def test_the_stop_goes_first_and_for_what_was_filled() -> None:
+    assert steps(STOP, TAKE) == Steps(release=(("s", dec(1)),))
+    part = replace(ENTRY, state=State.CANCELED, filled=dec("0.4"))
+    assert steps(STOP, TAKE, entry=part, position="0.4") == Steps(release=(("s", dec("0.4")),))
+
+
+def test_linked_legs_go_together() -> None:
+    assert set(steps(STOP, TAKE, oco=True).release) == {("s", dec(1)), ("t", dec(1))}
+
+
+def test_a_take_profit_without_a_stop_goes_at_once() -> None:
+    assert steps(TAKE) == Steps(release=(("t", dec(1)),))
+
+
+def test_never_more_than_is_left_after_fees_and_rounded_down() -> None:
+    assert steps(STOP, position="0.9995") == Steps(release=(("s", dec("0.999")),))
+    assert steps(STOP, position="5") == Steps(release=(("s", dec(1)),))
+
+
+def test_an_entry_that_never_filled_needs_no_legs() -> None:
+    ended = replace(ENTRY, state=State.CANCELED, filled=dec(0))
+    assert steps(STOP, TAKE, entry=ended, position="0") == Steps(cancel=("s", "t"))
+
+
+def test_what_one_leg_has_closed_the_others_do_not_close_again() -> None:
+    done = replace(TAKE, state=State.FILLED, filled=dec(1))
+    assert steps(OPEN_STOP, done, position="0") == Steps(cancel=("s",))
+    assert steps(OPEN_STOP, done, position="1") == Steps(cancel=("s",))  # that one is another entry's
+    assert steps(replace(OPEN_STOP, cancel_requested=True), done, position="0") == NOTHING
+    part = replace(TAKE, state=State.CANCELED, filled=dec("0.25"))
+    assert steps(STOP, part, position="0.75") == Steps(release=(("s", dec("0.75")),))
+
+
+def test_a_position_that_is_gone_or_has_turned_is_not_protected() -> None:
+    """A stop of a long position must not sell into a short one."""
+    for position in ("0", "-1", "0.0009"):
+        assert steps(STOP, TAKE, position=position) == Steps(cancel=("s", "t"))
+    short = replace(ENTRY, side=Side.SELL)
+    buy_stop = replace(STOP, side=Side.BUY)
+    assert steps(buy_stop, entry=short, position="-1") == Steps(release=(("s", dec(1)),))
+    assert steps(buy_stop, entry=short, position="1") == Steps(cancel=("s",))
+
+
+def test_what_is_left_of_a_position_belongs_to_the_newest_entry() -> None:
+    newer = replace(ENTRY, id="f", created_at=NOW + 60)
+    other = replace(STOP, id="u", parent="f")
+    families = [Family(ENTRY, (STOP,)), Family(newer, (other,))]
+    found = next_steps([STOP, other], families, {"e": ENTRY, "f": newer}, ground("1.5"))
+    assert dict(found.release) == {"u": dec(1), "s": dec("0.5")}
+
+
+@pytest.mark.parametrize(
+    ("mark", "side", "reached"),
+    [
+        (None, Side.SELL, False),
+        ("109.99", Side.SELL, False),
+        ("110", Side.SELL, True),
+        ("111", Side.SELL, True),
+        ("110.01", Side.BUY, False),
+        ("110", Side.BUY, True),
+    ],
+)
+def test_at_the_mark_the_stop_makes_room_and_nothing_is_sold_twice(
+    mark: str | None, side: Side, *, reached: bool
+) -> None:
+    """The stop holds the coins: only when it is known to be gone does the take profit go."""
+    found = steps(
+        replace(OPEN_STOP, side=side),
+        replace(TAKE, side=side),
+        entry=replace(ENTRY, side=side.opposite),
+        position="-1" if side is Side.BUY else "1",
+        mark=mark,
+    )
+    assert found == (Steps(cancel=("s",)) if reached else NOTHING)
+
+
+@pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN, State.OPEN, State.PARTIAL])
+@pytest.mark.parametrize("asked", [False, True])
+def test_no_take_profit_is_released_beside_a_stop_that_may_live(state: State, *, asked: bool) -> None:
+    stop = replace(OPEN_STOP, state=state, cancel_requested=asked)
+    assert steps(stop, TAKE, mark="120").release == ()
+
+
+def test_after_the_stop_is_gone_the_take_profit_covers_what_it_left() -> None:
+    gone = replace(OPEN_STOP, state=State.CANCELED, cancel_requested=True, filled=dec("0.3"))
+    assert ("t", dec("0.7")) in steps(gone, TAKE, position="0.7", mark="120").release
+
+
+def test_a_mark_is_needed_only_for_a_held_take_profit() -> None:
+    assert needs_mark([OPEN_STOP, TAKE])
+    assert not needs_mark([STOP, replace(TAKE, not_before=0.0)])
+    assert not needs_mark([STOP, replace(TAKE, attached=True)])
+    assert not needs_mark([replace(TAKE, state=State.OPEN)])
+
+
+@given(
+    st.integers(1, 2000),
+    st.integers(0, 2000),
+    st.integers(-100, 3000),
+    st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_take_profits_together_never_cover_more_than_is_left(
+    amount: int, filled: int, position: int, weights: list[int], with_stop: bool
+) -> None:
+    thousandth = Decimal("0.001")
+    entry = replace(
+        ENTRY, amount=amount * thousandth, filled=min(filled, amount) * thousandth, state=State.CANCELED
+    )
+    takes = [
+        leg(f"t{n}", Leg.TAKE_PROFIT, str(Decimal(weight) * entry.amount / sum(weights)))
+        for n, weight in enumerate(weights)
+    ]
+    legs = [*takes, replace(STOP, amount=entry.amount)] if with_stop else takes
+    found = dict(steps(*legs, entry=entry, position=str(position * thousandth), oco=True).release)
+    left = max(Decimal(0), min(entry.filled, position * thousandth))
+    stop = found.pop("s", None)
+    assert sum(found.values()) <= left
+    assert all(one > 0 and one % thousandth == 0 for one in found.values())
+    if with_stop:
+        assert (stop or 0) == left
