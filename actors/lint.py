@@ -7,7 +7,7 @@ from typing import Any
 from fks.domain import gate, views
 from fks.domain.alerts import SECRET_FIELD, parse_json
 from fks.domain.auth import Sender
-from fks.domain.decide import Planned, decide
+from fks.domain.decide import decide
 from fks.domain.errors import Refusal
 from fks.domain.messages import Intent, NewAlert
 from fks.domain.risk import effective_trading
@@ -74,8 +74,8 @@ class Linter:
             alert_id=new.id, account=name, alert=new.alert, received_at=now, good_until=new.good_until
         )
         decision = decide(intent, view, outlook.size, outlook.limits)
-        orders = decision.orders if isinstance(decision, Planned) else ()
-        return {"orders": [views.order_view(order) for order in orders], "cancels": list(decision.cancel)}
+        orders = [views.order_view(order) for order in decision.orders]
+        return {"orders": orders, "cancels": list(decision.cancel)}
 
 
 def _view(refusal: Refusal) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import trio
 from msgspec.structs import replace
 
-from fks.domain.decide import Planned, Wait, decide
+from fks.domain.decide import decide
 from fks.domain.errors import Overloaded, Refusal
 from fks.domain.messages import Balance, Exposure, Intent, Look, Market, TradingState
 from fks.domain.risk import effective_trading
@@ -95,21 +95,21 @@ class Sizing:
             if view is None:
                 batch.waiting.add(market.symbol)  # later intents must not overtake it
                 return
-            decision = decide(intent, view, self.outlook.size, self.outlook.limits)
+            decided = decide(intent, view, self.outlook.size, self.outlook.limits)
         except Refusal as refusal:
             told = {"code": refusal.code, "detail": refusal.detail}
             self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
             batch.decide(_refuse(intent, refusal))
             return
         now = self.account.wall()
-        match decision:
-            case Wait(cancel):
-                batch.waiting.add(market.symbol)
-                batch.cancel(cancel, now, intent.alert_id)
-            case Planned(orders, cancel):
-                batch.cancel(cancel, now, intent.alert_id)
-                batch.exposure = replace(batch.exposure, live=(*batch.exposure.live, *orders))
-                batch.decide(lambda ledger: ledger.plan(intent, orders))
+        live = (*batch.exposure.live, *decided.orders)
+        batch.exposure = replace(batch.exposure, live=live)
+
+        def write(ledger: Ledger) -> None:
+            ledger.request_cancel(decided.cancel, now, intent.alert_id)
+            ledger.plan(intent, decided.orders)
+
+        batch.decide(write)
 
     def _market(self, intent: Intent) -> Market | None:
         """None while the account's markets are not loaded. Raises Refusal."""
@@ -144,12 +144,6 @@ class _Batch:
     def decide(self, change: Change) -> None:
         self.decided += 1
         self.changes.append(change)
-
-    def cancel(self, order_ids: Sequence[str], now: float, by: str) -> None:
-        known = {order.id for order in self.exposure.live if order.cancel_requested}
-        fresh = tuple(one for one in order_ids if one not in known)
-        if fresh:
-            self.changes.append(lambda ledger: ledger.request_cancel(fresh, now, by))
 
 
 def _refuse(intent: Intent, refusal: Refusal) -> Change:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fks.domain.alerts import Target
-from fks.domain.decide import Decision, Planned, View, Wait, decide
+from fks.domain.decide import Planned, View, decide
 from fks.domain.errors import Refusal
 from fks.domain.ids import client_order_id
 from fks.domain.messages import Exposure, Intent, Order, TradingState
@@ -28,7 +28,6 @@ LINKED = Features(order_types=ALL_TYPES, oco=True)
 
 def planned(of: Intent, known: View | None = None, limits: RiskSettings = FREE) -> tuple[Order, ...]:
     decision = decide(of, known or view(), SIZE, limits)
-    assert isinstance(decision, Planned)
     assert decision.cancel == ()
     return decision.orders
 
@@ -267,7 +266,7 @@ def test_take_profits_share_the_entry_and_never_more(
 
 @pytest.mark.parametrize(("held", "side"), [("1.5", Side.SELL), ("-1.5", Side.BUY)])
 def test_a_close_ends_the_whole_position(held: str, side: Side) -> None:
-    known = view(market(SWAP), exposure=exposure({SWAP: dec(held)}), trading=TradingState.HALTED, price=None)
+    known = view(market(SWAP), position=dec(held), trading=TradingState.HALTED, price=None)
     (close,) = planned(intent("close"), known)
     assert (close.leg, close.side, close.type, close.amount) == (
         Leg.CLOSE,
@@ -276,12 +275,13 @@ def test_a_close_ends_the_whole_position(held: str, side: Side) -> None:
         dec("1.5"),
     )
     assert close.reduce_only
+    assert close.not_before == HELD  # until nothing else of its market is live
 
 
 def test_a_close_on_spot_sells_what_is_there_and_no_more() -> None:
     held = exposure({SPOT: dec("1.0009")})
     assert planned(intent("close"), view(exposure=held))[0].amount == dec(1)
-    (close,) = planned(intent("close"), view(exposure=held, free_base=dec("0.9999")))
+    (close,) = planned(intent("close"), view(exposure=held, total_base=dec("0.9999")))
     assert (close.amount, close.side, close.reduce_only) == (dec("0.999"), Side.SELL, False)
 
 
@@ -289,7 +289,7 @@ def test_a_close_on_spot_sells_what_is_there_and_no_more() -> None:
 def test_without_a_position_there_is_nothing_to_close(held: str | None) -> None:
     """Below zero on spot are coins sold that were there before: closing must not buy them back."""
     known = exposure({SPOT: dec(held)} if held else {})
-    assert refusal(intent("close"), view(exposure=known, free_base=dec(5))) == "close.nothing"
+    assert refusal(intent("close"), view(exposure=known, total_base=dec(5))) == "close.nothing"
 
 
 def test_a_close_of_less_than_the_market_takes_is_refused() -> None:
@@ -297,10 +297,54 @@ def test_a_close_of_less_than_the_market_takes_is_refused() -> None:
     assert refusal(intent("close"), known) == "order.below_minimum"
 
 
-def test_a_close_waits_until_nothing_of_its_market_is_live() -> None:
+def test_a_close_cancels_whatever_of_its_market_is_live() -> None:
     live = (order("e", state=State.OPEN), order("s", Leg.STOP_LOSS, Side.SELL), order("x", symbol="ETH/USDT"))
-    known = view(exposure=exposure({SPOT: dec(1)}, live))
-    assert decide(intent("close"), known, SIZE, FREE) == Wait(("e", "s"))
+    decision = decide(intent("close"), view(exposure=exposure({SPOT: dec(1)}, live)), SIZE, FREE)
+    assert decision.cancel == ("e", "s")
+    assert decision.orders[0].amount == dec(1)
+
+
+def test_a_close_of_what_may_still_fill_looks_the_other_way() -> None:
+    live = (order("e", state=State.OPEN, amount=dec(2)),)
+    decision = decide(intent("close"), view(exposure=exposure(live=live)), SIZE, FREE)
+    assert (decision.orders[0].side, decision.orders[0].amount) == (Side.SELL, dec(2))
+
+
+TURN = {"market_position": "short", "prev_market_position": "long"}
+
+
+def test_a_reversal_is_a_close_and_an_entry_that_waits_for_it() -> None:
+    wish = intent("sell", amount=dec(3), position_size=dec(-2), stop_loss=Target(percent=dec(2)), **TURN)
+    close, entry, stop = planned(wish, view(market(SWAP), position=dec(1)))
+    assert (close.leg, close.side, close.amount, close.reduce_only) == (Leg.CLOSE, Side.SELL, dec(1), True)
+    assert (entry.leg, entry.side, entry.amount, entry.parent) == (Leg.ENTRY, Side.SELL, dec(2), close.id)
+    assert (stop.side, stop.parent) == (Side.BUY, entry.id)
+    assert {close.not_before, entry.not_before, stop.not_before} == {HELD}
+
+
+def test_a_reversal_keeps_the_limits_of_the_new_position_alone() -> None:
+    limits = RiskSettings(max_position_notional=dec(100_000))
+    wish = intent("sell", amount=dec(4), position_size=dec(-2), **TURN)
+    assert len(planned(wish, view(market(SWAP), position=dec(2)), limits)) == 2
+    larger = intent("sell", amount=dec(5), position_size=dec(-3), **TURN)
+    assert refusal(larger, view(market(SWAP), position=dec(2)), limits) == "risk.max_position_notional"
+
+
+def test_without_a_position_a_reversal_is_an_entry() -> None:
+    (entry,) = planned(intent("sell", amount=dec(2), **TURN), view(market(SWAP), position=dec(0)))
+    assert entry.leg is Leg.ENTRY
+
+
+def test_a_spot_account_does_not_turn() -> None:
+    assert refusal(intent("sell", **TURN)) == "order.unsupported"
+
+
+def test_a_spot_sale_makes_the_stop_give_way_when_it_holds_the_coins() -> None:
+    stop = order("s", Leg.STOP_LOSS, Side.SELL, state=State.OPEN)
+    known = exposure({SPOT: dec(1)}, (stop,))
+    wish = intent("sell", amount=dec("0.4"))
+    assert decide(wish, view(exposure=known, free_base=dec(0)), SIZE, FREE).cancel == ("s",)
+    assert decide(wish, view(exposure=known, free_base=dec("0.4")), SIZE, FREE).cancel == ()
 
 
 def test_a_cancel_ends_the_entries_of_its_market_and_leaves_their_protection() -> None:
@@ -314,7 +358,7 @@ def test_a_cancel_ends_the_entries_of_its_market_and_leaves_their_protection() -
         order("x", symbol="ETH/USDT"),
     )
     known = view(exposure=exposure(live=live), trading=TradingState.HALTED, price=None)
-    decision: Decision = decide(intent("cancel"), known, SIZE, FREE)
+    decision = decide(intent("cancel"), known, SIZE, FREE)
     assert decision == Planned(cancel=("e1", "e2", "r"))
 
 
@@ -348,14 +392,15 @@ def test_no_sequence_of_alerts_passes_a_limit_whatever_is_filled(
             fields["action"], id=f"a{number}", amount=fields["amount"], stop_loss=fields["stop_loss"], **limit
         )
         try:
-            decision = decide(wish, view(market(SWAP), exposure=known, price=dec(100)), SIZE, LIMITS)
+            held = known.positions[SWAP].amount
+            now = view(market(SWAP), exposure=known, position=held, price=dec(100))
+            decision = decide(wish, now, SIZE, LIMITS)
         except Refusal:
             decision = Planned()
-        if isinstance(decision, Planned):
-            opens = known.positions[SWAP].amount * (1 if fields["action"] == "buy" else -1) >= 0
-            known = replace(known, live=(*known.live, *decision.orders))
-            if opens and decision.orders:
-                assert len([one for one in known.live if one.leg is Leg.ENTRY and not one.reduce_only]) <= 3
+        opens = known.positions[SWAP].amount * (1 if fields["action"] == "buy" else -1) >= 0
+        known = replace(known, live=(*known.live, *decision.orders))
+        if opens and decision.orders and fields["action"] != "close":
+            assert len([one for one in known.live if one.leg is Leg.ENTRY and not one.reduce_only]) <= 3
         check_limits(known)
         for which, what in events:
             known = happen(known, which, what)

@@ -5,6 +5,7 @@ Pure. The sizing actor gathers a `View`, asks `decide`, and writes the answer in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_view
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +26,10 @@ from fks.domain.venue import Features
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is known when an intent is decided. `price` is the last one; `free_base` what can be sold."""
+    """What is known when an intent is decided. `price` is the last one.
+
+    `free_base` and `total_base`: what can be sold now, and what there is with what open orders hold.
+    """
 
     market: Market
     features: Features
@@ -35,6 +39,8 @@ class View:
     price: Decimal | None = None
     equity: Decimal | None = None
     free_base: Decimal | None = None
+    total_base: Decimal | None = None
+    position: Decimal | None = None  # the exchange's own, of contracts
 
 
 class Planned(Struct, frozen=True):
@@ -44,16 +50,7 @@ class Planned(Struct, frozen=True):
     cancel: tuple[str, ...] = ()
 
 
-class Wait(Struct, frozen=True):
-    """Not decidable before these orders are canceled: a close must know what is left to close."""
-
-    cancel: tuple[str, ...]
-
-
-Decision = Planned | Wait
-
-
-def decide(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Decision:
+def decide(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
     """What becomes of the intent. Raises Refusal with a stable code and the numbers."""
     if view.now > intent.good_until:
         raise Refusal("gate.stale", "the alert grew too old before it could be decided")
@@ -62,6 +59,8 @@ def decide(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
             return Planned(cancel=tuple(one.id for one in _entries(view)))
         case Action.CLOSE:
             return _close(intent, view)
+        case Action.BUY | Action.SELL if _reverses(intent.alert):
+            return _reverse(intent, view, size, limits)
         case Action.BUY | Action.SELL:
             return _enter(intent, view, size, limits)
 
@@ -75,22 +74,60 @@ def _entries(view: View) -> list[Order]:
     return [order for order in _live(view) if order.leg is Leg.ENTRY]
 
 
-def _close(intent: Intent, view: View) -> Decision:
-    live = _live(view)
-    if live:
-        return Wait(tuple(order.id for order in live))
-    held = view.exposure.positions.get(view.market.symbol)
-    amount = held.amount if held else ZERO
-    if view.market.kind == "spot":
-        # Below zero are coins sold that were there before: that is no short position to buy back.
-        # Fewer may be free than were bought: fees taken in base, withdrawals, a human's own sale.
-        amount = max(ZERO, amount if view.free_base is None else min(amount, view.free_base))
-    rounded = floor_to(abs(amount), view.market.amount_step)
-    if rounded <= 0:
+def _close(intent: Intent, view: View) -> Planned:
+    """Everything live is canceled; the close is held until that is done, and then sent for what is left
+    (`domain.protection`): only then is it known how much that is.
+    """
+    held, live, entries = _held(view), _live(view), _entries(view)
+    amount = floor_to(abs(held), view.market.amount_step)
+    if amount == 0 and not entries:
         raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
-    _check_minimum(rounded, view)
-    side = Side.SELL if amount > 0 else Side.BUY
-    return Planned((_order(intent, view, Leg.CLOSE, side=side, type=OrderType.MARKET, amount=rounded),))
+    if amount > 0:
+        side = Side.SELL if held > 0 else Side.BUY
+    else:  # what its entries may still fill before they are canceled
+        side, amount = entries[0].side.opposite, entries[0].amount
+    if not live:
+        _check_minimum(amount, view)
+    close = _order(intent, view, Leg.CLOSE, side=side, type=OrderType.MARKET, amount=amount, not_before=HELD)
+    return Planned((close,), tuple(order.id for order in live if order.leg is not Leg.CLOSE))
+
+
+def _held(view: View) -> Decimal:
+    """The signed position. Contracts: the exchange's own; spot: what this daemon bought, if it is there."""
+    if view.market.kind != "spot":
+        return view.position or ZERO
+    booked = view.exposure.positions.get(view.market.symbol)
+    amount = max(ZERO, booked.amount) if booked else ZERO
+    return amount if view.total_base is None else min(amount, view.total_base)
+
+
+def _reverses(alert: Alert) -> bool:
+    """TradingView's strategy turns from long to short or back with one order."""
+    return {alert.market_position, alert.prev_market_position} == {"long", "short"}
+
+
+def _reverse(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
+    """One intent, two orders: close before open. The entry goes when the close is filled, and never
+    without it.
+    """
+    if view.market.kind == "spot":
+        detail = "a spot account cannot turn from long to short: send `close`, or use a swap account"
+        raise Refusal("order.unsupported", detail, "market_position")
+    if _held(view) == 0:
+        return _enter(intent, view, size, limits)
+    closing = _close(intent, view)
+    # The order's own size covers both halves; the new position is what the strategy says it will be.
+    alert = intent.alert
+    if alert.position_size:
+        alert = replace(alert, amount=abs(alert.position_size), notional=None, percent=None)
+    flat = {symbol: one for symbol, one in view.exposure.positions.items() if symbol != view.market.symbol}
+    live = tuple(order for order in view.exposure.live if order.symbol != view.market.symbol)
+    after = replace_view(view, exposure=replace(view.exposure, positions=flat, live=live))
+    entering = _enter(replace(intent, alert=alert), after, size, limits)
+    close, (entry, *legs) = closing.orders[0], entering.orders
+    entry = replace(entry, parent=close.id, not_before=HELD)
+    held = [replace(leg, attached=False, not_before=HELD) for leg in legs]
+    return Planned((close, entry, *held), closing.cancel)
 
 
 def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
@@ -129,7 +166,16 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
         entry = replace(entry, reduce_only=True)
     risk.check_trading(view.trading, view.exposure, entry)
     risk.check(entry, view.price, view.exposure, limits)
-    return Planned((entry, *_legs(intent, view, entry, reference)))
+    return Planned((entry, *_legs(intent, view, entry, reference)), _in_the_way(entry, view))
+
+
+def _in_the_way(entry: Order, view: View) -> tuple[str, ...]:
+    """Stops that hold the coins which a spot sale wants to sell. They come back for what it leaves."""
+    if view.market.kind != "spot" or entry.side is not Side.SELL or view.free_base is None:
+        return ()
+    if entry.amount <= view.free_base:
+        return ()
+    return tuple(order.id for order in _live(view) if order.leg is Leg.STOP_LOSS and not order.attached)
 
 
 def _on_grid(name: str, price: Decimal, tick: Decimal, *, buying: bool) -> Decimal:

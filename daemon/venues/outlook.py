@@ -43,7 +43,12 @@ class Outlook:
         wants_equity = alert.action in (Action.BUY, Action.SELL) and sizing.needs_equity(alert, rules)
         if price is None and (wants_equity or self._needs_price(alert)):
             return None
-        if balance is None and (wants_equity or alert.action is Action.CLOSE):
+        if balance is None and wants_equity:
+            return None
+        try:
+            position = await self._position(alert, market)
+        except Transient as error:
+            self.account.log.warning("position_unknown", reason=str(error))
             return None
         return View(
             market=market,
@@ -54,7 +59,19 @@ class Outlook:
             price=price,
             equity=await self._equity(balance, market) if balance and wants_equity else None,
             free_base=balance.free.get(market.base, Decimal(0)) if balance else None,
+            total_base=balance.total.get(market.base, Decimal(0)) if balance else None,
+            position=position,
         )
+
+    async def _position(self, alert: Alert, market: Market) -> Decimal | None:
+        """The exchange's own position where the alert closes it. Raises Transient."""
+        closes = alert.action is Action.CLOSE or alert.prev_market_position in ("long", "short")
+        if market.kind == "spot" or not closes:
+            return None
+        with trio.move_on_after(BALANCE_PATIENCE_S):
+            positions = await self.account.venue.positions()
+            return next((one.amount for one in positions if one.symbol == market.symbol), Decimal(0))
+        raise Transient("the exchange does not tell its positions in time")
 
     def _needs_price(self, alert: Alert) -> bool:
         if alert.action in (Action.CLOSE, Action.CANCEL):
@@ -66,7 +83,7 @@ class Outlook:
 
     async def balance(self, alerts: Sequence[Alert]) -> Balance | None:
         """Fetched only when one of the alerts is sized by it; None also when it does not come in time."""
-        if all(one.amount or one.notional or one.action is Action.CANCEL for one in alerts):
+        if not any(self._needs_balance(one) for one in alerts):
             return None
         with trio.move_on_after(BALANCE_PATIENCE_S):
             try:
@@ -74,6 +91,12 @@ class Outlook:
             except Transient as error:
                 self.account.log.warning("balance_unknown", reason=str(error))
         return None
+
+    def _needs_balance(self, alert: Alert) -> bool:
+        # A sale must know whether stops hold the coins, a close how many there are.
+        if alert.action in (Action.SELL, Action.CLOSE):
+            return True
+        return alert.action is Action.BUY and alert.amount is None and alert.notional is None
 
     async def _equity(self, balance: Balance, market: Market) -> Decimal:
         quote = market.settle or market.quote
