@@ -431,3 +431,13 @@ def happen(known: Exposure, which: int, what: str) -> Exposure:
     after = replace(position, amount=position.amount + (fill if one.side is Side.BUY else -fill))
     left = () if what == "filled" else (replace(one, state=State.PARTIAL, filled=one.filled + fill),)
     return replace(known, live=(*rest, *left), positions={SWAP: after})
+
+
+def test_while_trading_is_halted_a_reversal_only_closes() -> None:
+    known = view(market(SWAP), position=dec(1), trading=TradingState.HALTED)
+    (close,) = planned(intent("sell", amount=dec(2), **TURN), known)
+    assert close.leg is Leg.CLOSE
+
+
+def test_an_unknown_position_is_not_taken_for_none() -> None:
+    assert refusal(intent("close"), view(market(SWAP))) == "close.unknown"

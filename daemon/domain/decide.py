@@ -95,7 +95,9 @@ def _close(intent: Intent, view: View) -> Planned:
 def _held(view: View) -> Decimal:
     """The signed position. Contracts: the exchange's own; spot: what this daemon bought, if it is there."""
     if view.market.kind != "spot":
-        return view.position or ZERO
+        if view.position is None:
+            raise Refusal("close.unknown", f"the exchange does not tell its position in {view.market.symbol}")
+        return view.position
     booked = view.exposure.positions.get(view.market.symbol)
     amount = max(ZERO, booked.amount) if booked else ZERO
     return amount if view.total_base is None else min(amount, view.total_base)
@@ -116,6 +118,8 @@ def _reverse(intent: Intent, view: View, size: SizingSettings, limits: RiskSetti
     if _held(view) == 0:
         return _enter(intent, view, size, limits)
     closing = _close(intent, view)
+    if view.trading is not TradingState.ACTIVE:
+        return closing  # the half of it that is allowed
     # The order's own size covers both halves; the new position is what the strategy says it will be.
     alert = intent.alert
     if alert.position_size:

@@ -39,6 +39,10 @@ class Outlook:
     ) -> View | None:
         """None when something that the decision needs is not to be had at the moment. Raises Refusal."""
         price = await self.account.quotes.last(market.symbol, PRICE_AGE_S)
+        if price is None and alert.price is not None:
+            # Where no price is known at all (the paper exchange), the alert's own is the first one.
+            self.account.venue.hint(market.symbol, alert.price)
+            price = await self.account.quotes.last(market.symbol, PRICE_AGE_S)
         rules = sizing.effective_rules(alert, self.size)
         wants_equity = alert.action in (Action.BUY, Action.SELL) and sizing.needs_equity(alert, rules)
         if price is None and (wants_equity or self._needs_price(alert)):
@@ -78,6 +82,8 @@ class Outlook:
             return False
         limited = self.limits.max_order_notional or self.limits.max_position_notional
         relative = alert.stop_loss is not None or bool(alert.take_profit) or alert.amount is None
+        if alert.order_type is OrderType.LIMIT and self.limits.max_price_deviation:
+            return True
         brings_its_own = alert.order_type not in (OrderType.MARKET, OrderType.TRAILING_STOP)
         return bool(limited or relative) and not brings_its_own
 
