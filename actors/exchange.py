@@ -15,7 +15,7 @@ from typing import ClassVar
 import trio
 
 from fks.domain.dispatch import is_exit
-from fks.domain.errors import NotSent, Overloaded, Rejected, Transient, Unknown
+from fks.domain.errors import NotSent, Overloaded, Rejected, Throttled, Transient, Unknown
 from fks.domain.messages import Look, Order
 from fks.domain.orders import IN_FLIGHT, State
 from fks.domain.symbols import SymbolIndex
@@ -50,9 +50,17 @@ class Exchange:
         account.index = SymbolIndex(account.venue.markets(), self.aliases)
         account.tell(connected=True)
         self.tasks.start_soon(self._reconcile)
+        self.tasks.start_soon(self._refresh_markets)
 
     async def handle(self, _look: Look) -> None:
         await self._dispatch()
+
+    async def _refresh_markets(self) -> None:
+        venue = self.account.venue
+        while True:
+            await venue.refresh_markets()
+            self.account.index = SymbolIndex(venue.markets(), self.aliases)
+            self.account.log.info("markets_refreshed", markets=len(venue.markets()))
 
     async def _reconcile(self) -> None:
         """Take up every order of an earlier life, then let entries go and keep the pulse."""
@@ -107,7 +115,9 @@ class Exchange:
 
     async def _claim(self, limit: int) -> list[Order]:
         account, at = self.account, self.account.wall()
-        entries = account.status.get().ready and account.breaker.allows_entry(trio.current_time())
+        # A claim's time runs while its request waits for the rate limit: entries wait before it.
+        free = account.venue.busy_for() <= 0 and account.breaker.allows_entry(trio.current_time())
+        entries = free and account.status.get().ready
         return await account.journal.write(
             lambda ledger: ledger.claim(
                 account.name, now=at, window=self._window(), limit=limit, entries=entries
@@ -136,6 +146,8 @@ class Exchange:
         except Rejected as no:
             account.called("place", "rejected", began)
             await self._end(order, f"{no.code}: {no.detail}")
+        except Throttled as wait:  # our own limit: the exchange was not asked
+            await self._replan(order, str(wait), pause=wait.retry_after, attempt=order.attempt)
         except NotSent as no:
             account.called("place", "not_sent", began, ok=no.retry_after > 0)
             await self._again(order, no)

@@ -107,6 +107,7 @@ class Sizing:
 
         def write(ledger: Ledger) -> None:
             ledger.request_cancel(decided.cancel, now, intent.alert_id)
+            ledger.extend(decided.add)
             ledger.plan(intent, decided.orders)
 
         batch.decide(write)

@@ -73,6 +73,7 @@ class FakeVenue:
         self.placed: list[tuple[float, Order]] = []
         self.cancelled: list[str] = []
         self.found: list[tuple[float, str]] = []
+        self.busy = 0.0  # seconds for which entries must wait
         self.down_until = 0.0  # look-ups get no answer
         self.blind_until = 0.0  # look-ups see nothing
         self.price = Decimal(50_000)
@@ -85,6 +86,12 @@ class FakeVenue:
             raise Transient("the exchange is down")
 
     async def close(self) -> None: ...
+
+    async def refresh_markets(self) -> None:
+        await trio.sleep_forever()
+
+    def busy_for(self) -> float:
+        return self.busy
 
     def markets(self) -> Mapping[str, Market]:
         return {"BTC/USDT": BTC, "ETH/USDT": ETH}

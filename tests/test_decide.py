@@ -183,14 +183,14 @@ def test_elsewhere_they_are_held_until_the_entry_has_filled() -> None:
         assert [(leg.attached, leg.not_before, leg.reduce_only) for leg in legs] == [(False, HELD, True)] * 2
 
 
-def test_beside_a_stop_that_is_not_linked_only_one_whole_take_profit_is_held() -> None:
+def test_beside_a_stop_that_is_not_linked_take_profits_wait_for_their_price_and_then_hurry() -> None:
     half = Target(percent=dec(2), share=dec("0.5"))
     both = intent(amount=dec(1), stop_loss=Target(percent=dec(2)), take_profit=(half, half))
-    assert refusal(both, view(features=SEPARATE)) == "order.unsupported"
-    assert len(planned(both, view(features=LINKED))) == 4
-    assert (
-        len(planned(replace(both, alert=replace(both.alert, stop_loss=None)), view(features=SEPARATE))) == 3
-    )
+    _, stop, *targets = planned(both, view(features=SEPARATE))
+    assert stop.type is OrderType.STOP
+    assert [target.type for target in targets] == [OrderType.MARKET] * 2
+    _, _, *linked = planned(both, view(features=LINKED))
+    assert [target.type for target in linked] == [OrderType.LIMIT] * 2
 
 
 @pytest.mark.parametrize(("action", "at"), [("buy", "95.5"), ("sell", "104.5")])

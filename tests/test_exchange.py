@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from fakes import FakeVenue
-from fks.domain.errors import NotSent, Rejected
+from fks.domain.errors import NotSent, Rejected, Throttled
 from fks.domain.limits import BreakerRules
 from fks.domain.orders import State
 from fks.domain.outcome import AlertState
@@ -218,3 +218,25 @@ async def test_opposite_orders_of_one_symbol_keep_their_order(tmp_path: Path) ->
         (_, buy), (at, sell) = venue.placed
         assert (buy.side, sell.side) == ("buy", "sell")
         assert at > 4.0  # only when the first one's fate is known
+
+
+async def test_entries_wait_for_the_rate_limit_before_they_are_claimed(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        await trio.sleep(1)
+        venue.busy = 5.0
+        await rig.send(id="a")
+        await trio.sleep(3)
+        assert (await rig.only()).state is State.PLANNED
+        venue.busy = 0.0
+        await trio.sleep(2)
+        assert (await rig.only()).state is State.FILLED
+
+
+async def test_our_own_rate_limit_is_no_failure_of_the_exchange(tmp_path: Path) -> None:
+    waits = (Throttled("no room", retry_after=2.0) for _ in range(8))
+    venue = FakeVenue(*waits)
+    async with Rig(tmp_path, venue).running() as rig:
+        await until(settled(rig, await rig.send(id="a")))
+        assert len({order.client_order_id for _, order in venue.placed}) == 1
+        assert rig.account.status.get().breaker == 0

@@ -121,6 +121,73 @@ async def test_a_stop_filled_while_it_is_canceled_leaves_nothing_for_the_take_pr
         venue.price = Decimal(52_100)
         await trio.sleep(20)
         legs = await legs_of(rig, alert)
-        assert legs[Leg.STOP_LOSS][0] is State.FILLED
+        assert (await rig.journal.read(lambda ledger: ledger.order(stop.id))).state is State.FILLED
         assert legs[Leg.TAKE_PROFIT][0] is State.CANCELED
         assert len(venue.placed) == 2
+
+
+async def test_several_take_profits_each_make_the_stop_smaller(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    half = {"share": Decimal("0.5")}
+    targets = [{"price": Decimal(52_000), **half}, {"price": Decimal(54_000), **half}]
+    async with Rig(tmp_path, venue).running() as rig:
+        alert = await rig.send(id="a", stop_loss=Decimal(48_000), take_profit=targets)
+        await trio.sleep(10)
+        venue.price = Decimal(52_100)
+        await trio.sleep(10)
+        orders = await rig.orders(alert)
+        profits = sorted((one.state, one.filled) for one in orders if one.leg is Leg.TAKE_PROFIT)
+        assert profits == [(State.FILLED, Decimal("0.005")), (State.PLANNED, Decimal(0))]
+        stops = [(one.state, one.amount) for one in orders if one.leg is Leg.STOP_LOSS]
+        assert stops == [(State.CANCELED, Decimal("0.010")), (State.OPEN, Decimal("0.005"))]
+        venue.price = Decimal(54_100)
+        await trio.sleep(10)
+        assert all(order.at_rest for order in await rig.orders(alert))
+        (position,) = await rig.journal.read(lambda ledger: ledger.positions("main"))
+        assert position.amount == 0
+
+
+async def test_a_partial_fill_is_protected_at_once_and_growth_by_further_stops(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        limit = {"order_type": "limit", "price": Decimal(49_000), "amount": Decimal("0.1")}
+        alert = await rig.send(id="a", stop_loss=Decimal(48_000), **limit)
+        await trio.sleep(2)
+        entry = next(order for order in await rig.orders(alert) if order.leg is Leg.ENTRY)
+        for filled in ("0.04", "0.07"):
+            venue.put(entry, State.PARTIAL, Decimal(filled))
+            await trio.sleep(5)
+        venue.put(entry, State.FILLED)
+        await trio.sleep(5)
+        stops = [order for order in await rig.orders(alert) if order.leg is Leg.STOP_LOSS]
+        assert [stop.state for stop in stops] == [State.OPEN] * 3
+        assert [stop.amount for stop in stops] == [Decimal("0.04"), Decimal("0.03"), Decimal("0.03")]
+
+
+async def test_a_sale_of_protected_coins_makes_the_stop_smaller(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    venue.funds["BTC"] = Decimal(0)
+    async with Rig(tmp_path, venue).running() as rig:
+        bought = await rig.send(id="a", amount=Decimal("0.1"), stop_loss=Decimal(48_000))
+        await trio.sleep(10)
+        await rig.send(id="b", action="sell", amount=Decimal("0.04"))
+        await trio.sleep(10)
+        stops = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
+        assert [(stop.state, stop.amount) for stop in stops] == [
+            (State.CANCELED, Decimal("0.1")),
+            (State.OPEN, Decimal("0.06")),
+        ]
+        (position,) = await rig.journal.read(lambda ledger: ledger.positions("main"))
+        assert position.amount == Decimal("0.06")
+
+
+async def test_a_close_leaves_no_orphan(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", amount=Decimal("0.1"), stop_loss=Decimal(48_000), take_profit=Decimal(52_000))
+        await trio.sleep(10)
+        await rig.send(id="b", action="close", amount=None)
+        await trio.sleep(10)
+        assert all(order.at_rest for order in await rig.orders())
+        (position,) = await rig.journal.read(lambda ledger: ledger.positions("main"))
+        assert position.amount == 0

@@ -127,7 +127,8 @@ def test_at_the_mark_the_stop_makes_room_and_nothing_is_sold_twice(
         position="-1" if side is Side.BUY else "1",
         mark=mark,
     )
-    assert found == (Steps(cancel=("s",)) if reached else NOTHING)
+    assert (found.cancel, found.release) == ((("s",), ()) if reached else ((), ()))
+    assert len(found.add) == reached  # the stop comes back, should the price turn meanwhile
 
 
 @pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN, State.OPEN, State.PARTIAL])
@@ -175,3 +176,19 @@ def test_take_profits_together_never_cover_more_than_is_left(
     assert all(one > 0 and one % thousandth == 0 for one in found.values())
     if with_stop:
         assert (stop or 0) == left
+
+
+def test_a_price_that_turns_while_the_stop_makes_way_brings_the_stop_back() -> None:
+    (successor,) = steps(OPEN_STOP, TAKE, mark="111").add
+    gone = replace(OPEN_STOP, state=State.CANCELED, cancel_requested=True)
+    assert steps(gone, successor, TAKE, mark="109") == Steps(release=((successor.id, dec(1)),))
+    assert steps(gone, successor, TAKE, mark="111") == Steps(release=(("t", dec(1)),))
+
+
+def test_a_stop_gives_way_when_the_position_shrinks_and_comes_back_smaller() -> None:
+    (successor,) = steps(OPEN_STOP, position="0.6").add
+    going = replace(OPEN_STOP, cancel_requested=True)
+    assert steps(going, successor, position="0.6") == NOTHING  # until it is known to be gone
+    gone = replace(going, state=State.CANCELED)
+    assert steps(gone, successor, position="0.6") == Steps(release=((successor.id, dec("0.6")),))
+    assert steps(gone, successor, position="0") == Steps(cancel=(successor.id,))

@@ -19,7 +19,7 @@ from fks.domain.ids import client_order_id
 from fks.domain.messages import Exposure, Intent, Market, Order, TradingState
 from fks.domain.money import ZERO, floor_to, plain, price_to, rough
 from fks.domain.orders import Leg, OrderType, Side
-from fks.domain.protection import HELD
+from fks.domain.protection import HELD, is_held, make_way
 from fks.domain.settings import RiskSettings, SizingSettings
 from fks.domain.venue import Features
 
@@ -44,10 +44,11 @@ class View:
 
 
 class Planned(Struct, frozen=True):
-    """The orders to plan (none for a `cancel`), and the live orders to cancel."""
+    """The orders to plan (none for a `cancel`), the live orders to cancel, further legs of earlier alerts."""
 
     orders: tuple[Order, ...] = ()
     cancel: tuple[str, ...] = ()
+    add: tuple[Order, ...] = ()
 
 
 def decide(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
@@ -170,16 +171,18 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
         entry = replace(entry, reduce_only=True)
     risk.check_trading(view.trading, view.exposure, entry)
     risk.check(entry, view.price, view.exposure, limits)
-    return Planned((entry, *_legs(intent, view, entry, reference)), _in_the_way(entry, view))
+    way = make_way(_in_the_way(entry, view))
+    return Planned((entry, *_legs(intent, view, entry, reference)), way.cancel, way.add)
 
 
-def _in_the_way(entry: Order, view: View) -> tuple[str, ...]:
+def _in_the_way(entry: Order, view: View) -> list[Order]:
     """Stops that hold the coins which a spot sale wants to sell. They come back for what it leaves."""
     if view.market.kind != "spot" or entry.side is not Side.SELL or view.free_base is None:
-        return ()
+        return []
     if entry.amount <= view.free_base:
-        return ()
-    return tuple(order.id for order in _live(view) if order.leg is Leg.STOP_LOSS and not order.attached)
+        return []
+    stops = [order for order in _live(view) if order.leg is Leg.STOP_LOSS and not order.attached]
+    return [stop for stop in stops if not is_held(stop) and not stop.cancel_requested]
 
 
 def _on_grid(name: str, price: Decimal, tick: Decimal, *, buying: bool) -> Decimal:
@@ -269,11 +272,6 @@ def _check_protection(alert: Alert, features: Features) -> None:
         return
     if OrderType.STOP not in features.order_types:
         raise Refusal("order.unsupported", "this account cannot hold a stop loss", "stop_loss")
-    partial = sum((one.share or Decimal(1)) for one in alert.take_profit) != len(alert.take_profit)
-    if not features.oco and (len(alert.take_profit) > 1 or partial):
-        # The stop must go before a take profit is sent, and then the rest would be without one.
-        detail = "beside a stop loss, this account can hold one take profit for the whole position"
-        raise Refusal("order.unsupported", detail, "take_profit")
 
 
 def _leg(

@@ -44,6 +44,10 @@ class NotSent(PlacementError):
         self.frozen = frozen
 
 
+class Throttled(NotSent):
+    """Our own rate limit has no room for it within `retry_after` seconds; the exchange was not asked."""
+
+
 class Rejected(PlacementError):
     """The exchange said no, provably: the order does not exist and never will."""
 

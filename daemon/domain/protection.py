@@ -118,7 +118,7 @@ def _family_steps(family: Family, left: Decimal, ground: Ground) -> Steps:
         return Steps(cancel=tuple(leg.id for leg in over if not leg.cancel_requested))
     targets = [leg for leg in waiting if leg.leg is Leg.TAKE_PROFIT]
     stops = [leg for leg in waiting if leg.leg is Leg.STOP_LOSS]
-    if ground.oco or not stops:
+    if ground.oco or not _wants_stop(family):
         released = _sized([leg for leg in targets if is_held(leg)], family.entry, left, ground)
         guarded = _stop_steps(family, stops, left, ground)
         return Steps(guarded.cancel, guarded.release + released, guarded.add)
@@ -128,7 +128,7 @@ def _family_steps(family: Family, left: Decimal, ground: Ground) -> Steps:
         # take profit sent. A held stop stays, for what the take profit leaves.
         resting = [stop for stop in stops if not is_held(stop)]
         if resting:
-            return Steps(cancel=tuple(stop.id for stop in resting if not stop.cancel_requested))
+            return make_way([stop for stop in resting if not stop.cancel_requested])
         return Steps(release=_sized(reached, family.entry, left, ground))
     selling = sum((leg.remaining for leg in targets if not is_held(leg)), start=ZERO)
     return _stop_steps(family, stops, floor_to(left - selling, ground.step), ground)
@@ -136,14 +136,14 @@ def _family_steps(family: Family, left: Decimal, ground: Ground) -> Steps:
 
 def _stop_steps(family: Family, stops: Sequence[Order], target: Decimal, ground: Ground) -> Steps:
     """Stops that cover `target`, not more and not less, as far as the market's minimum lets them."""
-    if not any(leg.leg is Leg.STOP_LOSS and not leg.attached for leg in family.legs):
+    if not _wants_stop(family):
         return Steps()
     resting = [stop for stop in stops if not is_held(stop) and not stop.cancel_requested]
     missing = target - sum((stop.remaining for stop in resting), start=ZERO)
     if missing < 0:
         # Reduce-only stops never sell more than there is; of the others the newest give way.
         newest = max(resting, key=lambda stop: (stop.created_at, stop.id))
-        return Steps() if newest.reduce_only and target > 0 else Steps(cancel=(newest.id,))
+        return Steps() if newest.reduce_only and target > 0 else make_way([newest])
     if any(stop.cancel_requested for stop in stops) or missing < ground.minimum or missing == 0:
         return Steps()
     if not family.entry.at_rest and resting and missing < family.entry.amount * _TOP_UP:
@@ -151,7 +151,15 @@ def _stop_steps(family: Family, stops: Sequence[Order], target: Decimal, ground:
     held = [stop for stop in stops if is_held(stop)]
     if held:
         return Steps(release=((held[0].id, missing),))
-    return Steps(add=(_further_stop(family, missing),)) if _was_ours_to_end(family) else Steps()
+    if not _was_ours_to_end(family):
+        return Steps()
+    stops_so_far = [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS and not leg.attached]
+    last = max(stops_so_far, key=lambda stop: (stop.created_at, stop.id))
+    return Steps(add=(_successor(last, missing),))
+
+
+def _wants_stop(family: Family) -> bool:
+    return any(leg.leg is Leg.STOP_LOSS and not leg.attached for leg in family.legs)
 
 
 def _was_ours_to_end(family: Family) -> bool:
@@ -162,13 +170,18 @@ def _was_ours_to_end(family: Family) -> bool:
     return all(leg.state is State.FILLED or leg.cancel_requested for leg in ended)
 
 
-def _further_stop(family: Family, amount: Decimal) -> Order:
-    stops = [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS]
-    last = max(stops, key=lambda stop: (stop.created_at, stop.id))
-    name = f"{Leg.STOP_LOSS}-{len(stops)}"
-    id_ = client_order_id(last.alert_id, last.account, name, 1)
+def make_way(stops: Sequence[Order]) -> Steps:
+    """Cancel stops, and hold a successor of each, so that what is left of the position gets its stop back."""
+    return Steps(
+        cancel=tuple(stop.id for stop in stops), add=tuple(_successor(stop, stop.amount) for stop in stops)
+    )
+
+
+def _successor(stop: Order, amount: Decimal) -> Order:
+    """The held stop after that one. Its id is a function of the other's: made twice, it is the same."""
+    id_ = client_order_id(stop.alert_id, stop.account, stop.id, 1)
     return replace(
-        last,
+        stop,
         id=id_,
         client_order_id=id_,
         attempt=1,

@@ -42,6 +42,19 @@ class Venue(Protocol):
         """By unified symbol; empty until `open` has returned."""
         ...
 
+    async def refresh_markets(self) -> None:
+        """Return when `markets` has become another: hourly, or after an order that it should have prevented.
+
+        Whoever runs it in a loop keeps the list fresh. An exchange that does not answer is asked again.
+        """
+
+    def busy_for(self) -> float:
+        """Seconds for which an entry would have to wait for the rate limit or the end of a ban; 0: it may go.
+
+        To be asked before an entry is claimed: a claim's time runs out while its request waits.
+        """
+        ...
+
     async def place(self, order: Order, legs: Sequence[Order], at: float) -> Sequence[Report]:
         """Send `order` once, with the attached protective `legs` (only where `features` allow them).
 

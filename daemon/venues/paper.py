@@ -78,6 +78,12 @@ class PaperVenue:
     def markets(self) -> Mapping[str, Market]:
         return self._book.markets
 
+    async def refresh_markets(self) -> None:
+        await trio.sleep_forever()
+
+    def busy_for(self) -> float:
+        return 0.0
+
     async def place(self, order: Order, legs: Sequence[Order], at: float) -> Sequence[Report]:  # noqa: ARG002 - no request travels, so none is late
         await trio.lowlevel.checkpoint()  # before, so that a cancelled request never has a lost reply
         reports = self._book.place(order, legs, self._wall())
