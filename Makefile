@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check format lock types clean
+.PHONY: demo test check conformance format lock types clean
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -17,6 +17,9 @@ check: $(VENV)/dev types  ## format, lint, types, import contracts
 	$(BIN)/ruff check .
 	cd build/types && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p fks
 	PYTHONPATH=build/types $(BIN)/lint-imports
+
+conformance: $(VENV)/dev  ## the same calls through ccxt on asyncio and on trio, for every exchange (about a minute)
+	PYTHONPATH=tests $(BIN)/python -m conformance $(IDS)
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
