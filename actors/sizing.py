@@ -116,6 +116,8 @@ class Sizing:
         """None while the account's markets are not loaded. Raises Refusal."""
         if self.account.wall() > intent.good_until:
             raise Refusal("gate.stale", "the alert grew too old before it could be decided")
+        if (status := self.account.status.get()).failed:
+            raise Refusal("account.failed", f"account {status.account} is closed: {status.reason}")
         index = self.account.index
         return index.resolve(intent.alert.symbol) if index is not None else None
 

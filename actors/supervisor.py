@@ -50,6 +50,7 @@ from fks.venues.outlook import Outlook
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
 BACKLOG_S = 0.5
+REFUSAL_S = 3.0  # how long a refusal of the journal speaks against taking more
 
 log = structlog.get_logger(actor="supervisor")
 
@@ -95,6 +96,7 @@ class Daemon:
     accounts: dict[str, Account] = field(default_factory=dict)
     mailboxes: dict[str, Mailboxes] = field(default_factory=dict)
     backlog: int = 0
+    refused_at: float = float("-inf")  # by the journal, last: disk full or locked
     draining: bool = False
     told: trio.Event = field(default_factory=trio.Event)  # a signal to stop
     stopping: trio.Event = field(default_factory=trio.Event)  # for the two servers
@@ -133,7 +135,7 @@ class Daemon:
             self.journal_inbox,
             observers=observers,
             on_commit=self.metrics.committed,
-            on_refusal=self.metrics.commit_failed,
+            on_refusal=self._journal_refused,
         )
         await self._vital(core, lambda _tasks: journal, self.journal_inbox, JournalActor.RESTART)
         exporter = AuditExporter(self.loaded.audit_path, self.store)
@@ -186,7 +188,7 @@ class Daemon:
         try:
             await supervise(make, inbox, policy, on_restart=self.metrics.restarted)
         except Fatal as error:
-            account.tell(ready=False, reason=f"failed: {error}")
+            account.tell(ready=False, failed=True, reason=str(error))
             await account.alarm("account.failed", f"{inbox.name}: {error}")
 
     def _wake(self, events: Sequence[Event]) -> None:
@@ -266,9 +268,15 @@ class Daemon:
 
     def _unready(self) -> list[str]:
         reasons = ["the daemon is stopping"] if self.draining else []
+        if trio.current_time() < self.refused_at + REFUSAL_S:
+            reasons.append("the journal takes nothing at the moment: look at the disk and the log")
         if self.backlog > MAX_BACKLOG:
             reasons.append(f"{self.backlog} alerts and orders are waiting")
         return reasons
+
+    def _journal_refused(self, reason: str) -> None:
+        self.refused_at = trio.current_time()
+        self.metrics.commit_failed(reason)
 
     async def _watch_backlog(self) -> None:
         while True:

@@ -134,3 +134,12 @@ async def test_an_alert_that_grew_old_while_the_exchange_was_down_is_refused(tmp
         await trio.sleep(1200)
         assert (await intent_of(rig, alert)).code == "gate.stale"
         assert venue.placed == []
+
+
+async def test_an_account_that_failed_refuses_at_once(tmp_path: Path) -> None:
+    async with Rig(tmp_path, FakeVenue()).running() as rig:
+        await trio.sleep(1)
+        rig.account.tell(failed=True, ready=False, reason="the keys are wrong")
+        alert = await rig.send(id="a")
+        await trio.sleep(2)
+        assert (await intent_of(rig, alert)).code == "account.failed"

@@ -217,7 +217,8 @@ class Event(Struct, frozen=True, kw_only=True):
 class AccountStatus(Struct, frozen=True, kw_only=True):
     """What an exchange actor lets the others know; it overwrites, never queues.
 
-    `ready`: markets are loaded and every order of an earlier life is resolved, so entries may go.
+    `connected`: markets are loaded. `ready`: and every order of an earlier life is resolved, so entries
+    may go. `failed`: an actor of this account gave up; nothing is sent until the daemon is started anew.
     """
 
     account: str
@@ -225,6 +226,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     mode: str = "live"
     connected: bool = False
     ready: bool = False
+    failed: bool = False
     reason: str = "starting"
     balance: Balance | None = None
     balance_at: float = 0.0
