@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+"""The journal's file keeps its own rules, commits as a group, and is checked by its operator."""
+
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,33 +14,8 @@ from fks.infra import journal_check
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.sqlite_schema import DERIVED
 from fks.ledger import Ledger
-from ledger_cases import (
-    NOON,
-    alert,
-    do,
-    kinds,
-    opened,
-    order,
-    planned,
-    report,
-    sent,
-    sql,
-)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fks.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SqliteStore]:
-    opened_store = opened(path)
-    yield opened_store
-    problems = opened_store.read(journal_check.verify_journal).problems
-    opened_store.close()
-    assert problems == ()
-
+from ledger_cases import NOON, alert, do, kinds, opened, order, planned, report, sent, sql
+from ledger_fixtures import fixture_path, fixture_store  # noqa: F401 - fixtures
 
 # -- the file keeps its own rules
 

@@ -1,8 +1,9 @@
+"""Another daemon, another schema, a full or failing disk, a kill: what the journal then keeps and says."""
+
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,33 +17,8 @@ from fks.infra import journal_check
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.sqlite_schema import MIGRATIONS
 from fks.ledger import JournalBroken, JournalBusy, JournalFull, JournalLocked, SchemaTooNew
-from ledger_cases import (
-    NOON,
-    accept,
-    alert,
-    do,
-    found,
-    kinds,
-    opened,
-    report,
-    sent,
-    sql,
-)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fks.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SqliteStore]:
-    opened_store = opened(path)
-    yield opened_store
-    problems = opened_store.read(journal_check.verify_journal).problems
-    opened_store.close()
-    assert problems == ()
-
+from ledger_cases import NOON, accept, alert, do, found, kinds, opened, report, sent, sql
+from ledger_fixtures import fixture_path, fixture_store  # noqa: F401 - fixtures
 
 # -- faults
 

@@ -1,6 +1,6 @@
-from collections.abc import Iterator
+"""How an exchange's reports and the daemon's own marks change orders, fills and positions."""
+
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,36 +14,10 @@ from fks.domain.outcome import AlertState
 from fks.domain.protection import HELD
 from fks.infra import journal_check
 from fks.infra.ledger_sqlite import SqliteStore
-from ledger_cases import (
-    NOON,
-    alert,
-    claimed,
-    do,
-    found,
-    kinds,
-    opened,
-    order,
-    planned,
-    report,
-    sent,
-    trade,
-)
+from ledger_cases import NOON, alert, claimed, do, found, kinds, opened, order, planned, report, sent, trade
+from ledger_fixtures import fixture_path, fixture_store  # noqa: F401 - fixtures
 
 D = Decimal
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fks.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SqliteStore]:
-    opened_store = opened(path)
-    yield opened_store
-    problems = opened_store.read(journal_check.verify_journal).problems
-    opened_store.close()
-    assert problems == ()
 
 
 # -- settling

@@ -1,4 +1,6 @@
-from collections.abc import Callable, Iterator
+"""Alerts, intents, claims and questions: what the journal keeps and what it answers."""
+
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,6 @@ from fks.domain.messages import IntentState, Report, TradingState, Verdict
 from fks.domain.orders import IllegalTransition, Leg, Side, State
 from fks.domain.outcome import AlertState
 from fks.domain.protection import HELD
-from fks.infra import journal_check
 from fks.infra.ledger_sqlite import SqliteStore
 from ledger_cases import (
     NOON,
@@ -28,22 +29,9 @@ from ledger_cases import (
     sent,
     sql,
 )
+from ledger_fixtures import fixture_path, fixture_store  # noqa: F401 - fixtures
 
 D = Decimal
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fks.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SqliteStore]:
-    opened_store = opened(path)
-    yield opened_store
-    problems = opened_store.read(journal_check.verify_journal).problems
-    opened_store.close()
-    assert problems == ()
 
 
 # -- alerts and intents
