@@ -26,6 +26,7 @@ from fks.actors.front import MAX_BODY, Front, Waiters
 from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
 from fks.actors.metrics import MetricsActor
+from fks.actors.reconciler import Reconciler
 from fks.actors.sizing import Sizing
 from fks.domain.addresses import networks
 from fks.domain.errors import Fatal, Refusal
@@ -64,11 +65,12 @@ class Running(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Mailboxes:
-    """An account's three wake-up calls."""
+    """An account's wake-up calls."""
 
     sizing: Ref[Look]
     exchange: Ref[Look]
     follower: Ref[Look]
+    reconciler: Ref[Look]
 
 
 # Which event makes whom look. Missing one would cost a pulse (a second), not an order.
@@ -77,6 +79,7 @@ _LIVES = {order_event(state) for state in LIVE}
 _EXCHANGE = _ENDS | _LIVES | {order_event(State.PLANNED), Kind.ORDER_RESIZED}
 _FOLLOWER = _ENDS | _LIVES | {Kind.CANCEL_REQUESTED}
 _SIZING = _ENDS
+_RECONCILER = {Kind.ALARM}  # something was impossible or unprovable: what does the exchange say?
 _ALL_SIZING = {alert_event(AlertState.ACCEPTED), Kind.TRADING_STATE}
 
 
@@ -160,7 +163,8 @@ class Daemon:
         sizing, sizing_inbox = mailbox(f"sizing/{name}", Sizing.MAILBOX, Look)
         exchange, exchange_inbox = mailbox(f"exchange/{name}", Exchange.MAILBOX, Look)
         follower, follower_inbox = mailbox(f"follower/{name}", Follower.MAILBOX, Look)
-        self.mailboxes[name] = Mailboxes(sizing, exchange, follower)
+        reconciler, reconciler_inbox = mailbox(f"reconciler/{name}", Reconciler.MAILBOX, Look)
+        self.mailboxes[name] = Mailboxes(sizing, exchange, follower, reconciler)
 
         def start(make: Make[Look], inbox: Inbox[Look], policy: Restart) -> None:
             actors.start_soon(self._contained, account, make, inbox, policy)
@@ -168,6 +172,8 @@ class Daemon:
         start(lambda tasks: Exchange(tasks, account, settings.symbols), exchange_inbox, Exchange.RESTART)
         start(lambda tasks: Sizing(tasks, outlook), sizing_inbox, Sizing.RESTART)
         start(lambda tasks: Follower(tasks, account), follower_inbox, Follower.RESTART)
+        drift = self.metrics.drift
+        start(lambda tasks: Reconciler(tasks, account, drift), reconciler_inbox, Reconciler.RESTART)
         return outlook
 
     async def _vital(self, nursery: trio.Nursery, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
@@ -204,6 +210,8 @@ class Daemon:
                     own.follower.offer(Look())
                 if event.kind in _SIZING:
                     own.sizing.offer(Look())
+                if event.kind in _RECONCILER:
+                    own.reconciler.offer(Look())
 
     # --- the addresses
 

@@ -232,6 +232,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     balance_at: float = 0.0
     breaker: int = 0
     unknown: int = 0
+    reconciled_at: float = 0.0  # UTC: when the book was last held against the exchange
 
 
 class Exposure(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,117 @@
+"""reconciler: the exchange's word against the book. One per account; it changes no order.
+
+in   Look: now, please
+out  journal: an alarm for each new difference; metric: the drift in numbers
+At start, on a schedule, and whenever the account can be reached again after it could not.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import ClassVar
+
+import trio
+
+from fks.domain.errors import Transient
+from fks.domain.limits import BreakerState
+from fks.domain.messages import Look
+from fks.domain.reconcile import Drift, Findings, compare_orders, compare_positions
+from fks.kernel import Restart
+from fks.venues.account import Account
+
+EVERY_S = 60.0
+AGAIN_S = 5.0  # a difference must still be there: a fill may have been under way
+
+OnDrift = Callable[[str, str, float], None]
+"""Told of every drift, also of its end: account, symbol, difference in base units."""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Compares orders, positions and balances; reports what is new, and what is over."""
+
+    MAILBOX: ClassVar = 1
+    RESTART: ClassVar = Restart(times=5, window=60.0)
+
+    tasks: trio.Nursery
+    account: Account
+    on_drift: OnDrift
+    _drifts: dict[str, Drift] = field(init=False, default_factory=dict)  # reported, not over
+    _foreign: set[str] = field(init=False, default_factory=set)
+    _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
+
+    async def start(self) -> None:
+        self.tasks.start_soon(self._on_schedule)
+        self.tasks.start_soon(self._on_return)
+
+    async def handle(self, _look: Look) -> None:
+        await self._reconcile()
+
+    async def _on_schedule(self) -> None:
+        while not self.account.status.get().ready:
+            await self.account.status.changed()
+        while True:
+            await self._reconcile()
+            await trio.sleep(EVERY_S)
+
+    async def _on_return(self) -> None:
+        """After every reconnect: the breaker closes when its probes are answered again."""
+        before = BreakerState.CLOSED
+        while True:
+            now = BreakerState((await self.account.status.changed()).breaker)
+            if now is BreakerState.CLOSED and before is not BreakerState.CLOSED:
+                await self._reconcile()
+            before = now
+
+    async def _reconcile(self) -> None:
+        account = self.account
+        async with self._turn:
+            try:
+                found = await self._compare()
+                if found.drifts:
+                    await trio.sleep(AGAIN_S)
+                    again = await self._compare()
+                    lasting = tuple(one for one in again.drifts if one in found.drifts)
+                    found = Findings(lasting, again.foreign, again.missing)
+            except Transient as error:
+                account.log.warning("reconcile_postponed", reason=str(error))
+                return
+            await self._report(found)
+            account.tell(reconciled_at=account.wall())
+
+    async def _compare(self) -> Findings:
+        account, venue = self.account, self.account.venue
+        listed = await venue.open_orders()
+        actual = await venue.positions()
+        balance = await venue.balance()
+        live, booked, known = await account.journal.read(
+            lambda ledger: (
+                ledger.live_orders(account.name),
+                ledger.positions(account.name),
+                frozenset(
+                    one.exchange_order_id
+                    for one in listed
+                    if ledger.order(one.exchange_order_id) or ledger.order(one.client_order_id)
+                ),
+            )
+        )
+        foreign, missing = compare_orders(live, listed, known)
+        drifts = compare_positions(live, booked, actual, balance, venue.markets())
+        return Findings(drifts, foreign, missing)
+
+    async def _report(self, found: Findings) -> None:
+        account = self.account
+        for drift in found.drifts:
+            self.on_drift(account.name, drift.symbol, float(drift.difference))
+            if self._drifts.get(drift.symbol) != drift:  # an alarm each time it changes, not each minute
+                numbers = f"book {drift.booked}, exchange {drift.actual}, difference {drift.difference}"
+                await account.alarm("drift", f"{drift.symbol}: {numbers}")
+        for symbol in self._drifts.keys() - {drift.symbol for drift in found.drifts}:
+            self.on_drift(account.name, symbol, float(Decimal(0)))
+            account.log.info("drift_over", symbol=symbol)
+        self._drifts = {drift.symbol: drift for drift in found.drifts}
+        for order_id in set(found.foreign) - self._foreign:
+            account.log.warning("foreign_order", exchange_order_id=order_id)
+        self._foreign = set(found.foreign)
+        if found.missing:  # the follower asks for each; here it is only told
+            account.log.info("orders_not_listed", orders=list(found.missing))

@@ -1,0 +1,74 @@
+"""What the exchange says of an account against what the book says. Pure: numbers in, differences out."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+
+from fks.domain.messages import Balance, Market, Order, Position, Report
+from fks.domain.money import ZERO
+from fks.domain.orders import IN_FLIGHT, LIVE
+
+
+class Drift(Struct, frozen=True):
+    """One market whose position differs. Amounts in base units, signed."""
+
+    symbol: str
+    booked: Decimal
+    actual: Decimal
+
+    @property
+    def difference(self) -> Decimal:
+        return self.actual - self.booked
+
+
+class Findings(Struct, frozen=True):
+    """`foreign`: open orders that are not ours, by their exchange id; they are left alone.
+
+    `missing`: ours that the exchange does not list as open: to be asked for one by one.
+    """
+
+    drifts: tuple[Drift, ...] = ()
+    foreign: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def compare_positions(
+    live: Sequence[Order],
+    booked: Sequence[Position],
+    actual: Sequence[Position],
+    balance: Balance,
+    markets: Mapping[str, Market],
+) -> tuple[Drift, ...]:
+    """Contracts: the two amounts must be equal. Spot: what this daemon bought must be there; more is the
+    owner's. A symbol with an order in flight is left out: its book is behind on purpose.
+    """
+    moving = {order.symbol for order in live if order.state in IN_FLIGHT}
+    ours = {one.symbol: one.amount for one in booked}
+    theirs = {one.symbol: one.amount for one in actual}
+    drifts = []
+    for symbol in sorted((ours.keys() | theirs.keys()) - moving):
+        market = markets.get(symbol)
+        if market is None:
+            continue
+        mine = ours.get(symbol, ZERO)
+        if market.kind == "spot":
+            held = balance.total.get(market.base, ZERO)
+            there = min(held, mine) if mine > 0 else mine
+        else:
+            there = theirs.get(symbol, ZERO)
+        if abs(there - mine) >= max(market.amount_step, Decimal("1e-12")):
+            drifts.append(Drift(symbol, mine, there))
+    return tuple(drifts)
+
+
+def compare_orders(
+    live: Sequence[Order], listed: Sequence[Report], known: frozenset[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Foreign and missing orders. `known`: of the listed, the exchange ids of those that are ours."""
+    foreign = tuple(one.exchange_order_id for one in listed if one.exchange_order_id not in known)
+    there = {one.exchange_order_id for one in listed}
+    missing = tuple(
+        order.id for order in live if order.state in LIVE and order.exchange_order_id not in there
+    )
+    return foreign, missing

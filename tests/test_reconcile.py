@@ -1,0 +1,88 @@
+"""The exchange's word against the book: foreign orders, missing ones, drift in numbers."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import trio
+
+from fakes import BTC, ETH, FakeVenue, wall
+from fks.actors.reconciler import Reconciler
+from fks.domain.messages import Balance, Position, Report
+from fks.domain.orders import State
+from fks.domain.reconcile import Drift, compare_orders, compare_positions
+from makers import SWAP, dec, market, order
+from rig import Rig
+
+MARKETS = {"BTC/USDT": BTC, "ETH/USDT": ETH, SWAP: market(SWAP)}
+
+
+def position(symbol: str, amount: str) -> Position:
+    return Position(account="main", symbol=symbol, amount=dec(amount))
+
+
+def coins(amount: str) -> Balance:
+    return Balance(free={}, total={"BTC": dec(amount)})
+
+
+def test_on_spot_what_was_bought_must_be_there_and_more_is_the_owner_s() -> None:
+    booked = [position("BTC/USDT", "1")]
+    assert compare_positions([], booked, [], coins("1"), MARKETS) == ()
+    assert compare_positions([], booked, [], coins("5"), MARKETS) == ()
+    (drift,) = compare_positions([], booked, [], coins("0.4"), MARKETS)
+    assert (drift.booked, drift.actual, drift.difference) == (dec(1), dec("0.4"), dec("-0.6"))
+
+
+def test_contracts_must_be_equal_both_ways() -> None:
+    ours, theirs = [position(SWAP, "2")], [position(SWAP, "-1")]
+    assert compare_positions([], ours, theirs, coins("0"), MARKETS) == (Drift(SWAP, dec(2), dec(-1)),)
+    assert compare_positions([], [], theirs, coins("0"), MARKETS) == (Drift(SWAP, dec(0), dec(-1)),)
+    assert compare_positions([], ours, ours, coins("0"), MARKETS) == ()
+
+
+def test_while_an_order_is_in_flight_its_market_is_left_out() -> None:
+    moving = [order("a", symbol=SWAP, state=State.UNKNOWN)]
+    assert compare_positions(moving, [position(SWAP, "2")], [], coins("0"), MARKETS) == ()
+
+
+def test_foreign_orders_are_told_and_ours_that_are_not_listed() -> None:
+    ours = order("a", state=State.OPEN, exchange_order_id="x-a")
+    lost = order("b", state=State.OPEN, exchange_order_id="x-b")
+    listed = [Report(client_order_id=one, exchange_order_id=f"x-{one}", state=State.OPEN) for one in "af"]
+    assert compare_orders([ours, lost], listed, frozenset({"x-a"})) == (("x-f",), ("b",))
+
+
+async def test_drift_raises_one_alarm_with_its_numbers_and_is_over_when_it_is_over(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    told: list[tuple[str, str, float]] = []
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        await trio.sleep(1)
+        reconciler = Reconciler(nursery, rig.account, lambda *drift: told.append(drift))
+        await reconciler.start()
+        await rig.send(id="a", amount=Decimal("0.5"))
+        await trio.sleep(100)
+        assert told == []
+        venue.funds["BTC"] = Decimal("0.2")  # somebody sold
+        await trio.sleep(300)
+        alarms = [event for event in rig.journal.events if event.kind == "alarm"]
+        assert [alarm.data["code"] for alarm in alarms] == ["drift"]
+        assert "book 0.5, exchange 0.2, difference -0.3" in alarms[0].data["detail"]
+        assert told[-1] == ("main", "BTC/USDT", -0.3)
+        venue.funds["BTC"] = Decimal(1)
+        await trio.sleep(100)
+        assert told[-1] == ("main", "BTC/USDT", 0.0)
+        assert rig.account.status.get().reconciled_at > wall() - 100
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_foreign_order_is_left_alone(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    venue.orders["theirs"] = Report(client_order_id="theirs", exchange_order_id="x-1", state=State.OPEN)
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        reconciler = Reconciler(nursery, rig.account, lambda *_drift: None)
+        await reconciler.start()
+        await trio.sleep(200)
+        assert venue.orders["theirs"].state is State.OPEN
+        assert venue.cancelled == []
+        nursery.cancel_scope.cancel()
