@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check conformance format lock types clean
+.PHONY: demo test check conformance bench format lock types clean
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -21,12 +21,17 @@ check: $(VENV)/dev types  ## format, lint, types, import contracts
 conformance: $(VENV)/dev  ## the same calls through ccxt on asyncio and on trio, for every exchange (about a minute)
 	PYTHONPATH=tests $(BIN)/python -m conformance $(IDS)
 
+bench: $(VENV)/run  ## speed and memory next to upstream ccxt and to a plain reference service (about a minute)
+	$(PIP) install --require-hashes -r requirements-bench.lock
+	$(BIN)/fks bench $(ARGS)
+
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock: $(VENV)/dev  ## pin what pyproject.toml asks for, with hashes
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build --extra bench pyproject.toml -c requirements.lock -o requirements-bench.lock
 
 types:  # a link tree in which mypy and import-linter see `fks` as it is installed
 	@rm -rf build/types && mkdir -p build/types/fks

@@ -157,6 +157,8 @@ class Front:
             log.info("alert_accepted", alert_id=new.id, symbol=alert.symbol, action=alert.action.value)
             with trio.move_on_after(self.rules.webhook.wait_s):
                 await settled.wait()
+        if not settled.is_set():
+            return 202, msgspec.json.encode({"status": "accepted", "alert_id": new.id}), {}
         return await self._outcome(new)
 
     def _conflict(self, alert_id: str) -> Response:
@@ -172,9 +174,7 @@ class Front:
         if state is AlertState.REFUSED:
             code, reason = replies.refusal(intents, orders)
             return _problem(422, reason, alert_id=new.id, reason=code)
-        if state in replies.SETTLED:
-            return 200, msgspec.json.encode(replies.success(new.id, new.alert, orders)), {}
-        return 202, msgspec.json.encode({"status": "accepted", "alert_id": new.id}), {}
+        return 200, msgspec.json.encode(replies.success(new.id, new.alert, orders)), {}
 
     async def _duplicate(self, alert_id: str, new: NewAlert) -> Response:
         """The reply to a re-send carries the first one's outcome, whatever that is."""

@@ -80,9 +80,7 @@ class Sizing:
         await account.quotes.all(self._symbols(intents), PRICE_AGE_S)
         for intent in intents:
             await self._decide(intent, batch)
-        async with trio.open_nursery() as nursery:  # together, so that one commit takes them all
-            for change in batch.changes:
-                nursery.start_soon(account.journal.write, change)
+        await account.journal.write_all(batch.changes)  # in order: a later one may cancel an earlier one's
         return batch.decided == BATCH
 
     async def _decide(self, intent: Intent, batch: "_Batch") -> None:

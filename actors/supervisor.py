@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -29,7 +30,7 @@ from fks.actors.metrics import MetricsActor
 from fks.actors.reconciler import Reconciler
 from fks.actors.sizing import Sizing
 from fks.domain.addresses import networks
-from fks.domain.errors import Fatal, Refusal
+from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.events import Kind, alert_event, order_event
 from fks.domain.gate import GateRules
 from fks.domain.messages import Event, Look, Ticker
@@ -111,15 +112,22 @@ class Daemon:
         async with trio.open_nursery() as core:
             async with trio.open_nursery() as actors:
                 await self._start(core, actors)
-                await self.journal.write(lambda ledger: ledger.note(Kind.DAEMON_STARTED))
+                await self._record(Kind.DAEMON_STARTED)
                 log.info("daemon_started", door=self.listeners.door_names, desk=self.listeners.desk_names)
                 task_status.started(Running(self.listeners.door_names, self.listeners.desk_names))
                 await self.told.wait()
                 await self._drain()
                 actors.cancel_scope.cancel()
-            await self.journal.write(lambda ledger: ledger.note(Kind.DAEMON_STOPPED))
+            await self._record(Kind.DAEMON_STOPPED)
             self.journal_ref.close()
         log.info("daemon_stopped")
+
+    async def _record(self, kind: Kind) -> None:
+        """A full disk keeps the daemon neither from following its orders nor from stopping in peace."""
+        try:
+            await self.journal.write(lambda ledger: ledger.note(kind))
+        except (Overloaded, trio.TooSlowError) as error:
+            log.warning("audit_record_lost", kind=kind, reason=str(error) or "the journal is slow")
 
     # --- the graph
 
@@ -195,7 +203,10 @@ class Daemon:
             await supervise(make, inbox, policy, on_restart=self.metrics.restarted)
         except Fatal as error:
             account.tell(ready=False, failed=True, reason=str(error))
-            await account.alarm("account.failed", f"{inbox.name}: {error}")
+            try:
+                await account.alarm("account.failed", f"{inbox.name}: {error}")
+            except (Overloaded, trio.TooSlowError) as lost:  # it is in the log, and in the account's status
+                log.warning("audit_record_lost", kind=Kind.ALARM, reason=str(lost) or "the journal is slow")
 
     def _wake(self, events: Sequence[Event]) -> None:
         """The journal's fan-out: an offer that finds the mailbox full finds the same wake-up there."""
@@ -288,7 +299,8 @@ class Daemon:
 
     async def _watch_backlog(self) -> None:
         while True:
-            self.backlog = await self.journal.read(lambda ledger: ledger.backlog())
+            with suppress(Overloaded):  # locked by another program: the last figure stays
+                self.backlog = await self.journal.read(lambda ledger: ledger.backlog())
             await trio.sleep(BACKLOG_S)
 
     # --- the end

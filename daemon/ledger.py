@@ -241,6 +241,18 @@ class Journal:
         """
         return await ask(self._ref, lambda reply: Write(operation, reply), within=within)
 
+    async def write_all(self, operations: Sequence[Callable[[Ledger], Any]], *, within: float = 5.0) -> None:
+        """Run changes in this order; return when all are on disk. One that raises does not undo the others.
+
+        Raises as `write`: the first error.
+        """
+        replies = [Reply[Any]() for _ in operations]
+        with trio.fail_after(within):
+            for operation, reply in zip(operations, replies, strict=True):
+                await self._ref.tell(Write(operation, reply))
+            for reply in replies:
+                await reply.get()
+
     async def offer(self, operation: Callable[[Ledger], R], *, within: float = 5.0) -> R:
         """As `write`, but refused at once when the mailbox is full. Raises Overloaded."""
         reply = Reply[R]()

@@ -51,6 +51,10 @@ class InlineJournal(Journal):
 
     offer = write
 
+    async def write_all(self, operations: Sequence[Callable[[Ledger], Any]], *, within: float = 5.0) -> None:
+        for operation in operations:
+            await self.write(operation)
+
     async def read(self, query: Callable[[Reader], Any], *, within: float = 5.0) -> Any:
         await trio.lowlevel.checkpoint()
         return self.store.read(query)

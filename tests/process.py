@@ -27,6 +27,7 @@ admin_token = "{TOKEN}"
 drain_s = 5.0
 [webhook]
 secrets = ["{SECRET.reveal()}"]
+wait_s = 5.0
 rate = {{ burst = 10000, per_minute = 100000 }}
 """
 PAPER = """
@@ -48,11 +49,18 @@ class Daemon:
         self.log = folder / "log.jsonl"
         self.process: subprocess.Popen[bytes] | None = None
         self.door = self.desk = ("", 0)
+        self._written = 0
 
     def start(self, **env: str) -> "Daemon":
         """Return when the door accepts."""
+        self.spawn(**env)
+        self.await_started()
+        return self
+
+    def spawn(self, **env: str) -> None:
+        """Return at once."""
         with self.log.open("ab") as log:
-            written = log.tell()
+            self._written = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "fks", "run", "--config", str(self.config)],
                 stdout=log,
@@ -60,16 +68,20 @@ class Daemon:
                 cwd=self.folder,
                 env={**os.environ, "STATE_DIRECTORY": str(self.folder), **env},
             )
-        started = self._await_line("daemon_started", written)
+
+    def await_started(self) -> None:
+        started = self._await_line("daemon_started", self._written)
         self.door, self.desk = _address(started["door"][0]), _address(started["desk"][0])
-        return self
 
     def _await_line(self, event: str, after: int) -> dict[str, Any]:
         assert self.process is not None
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            for line in self.log.read_bytes()[after:].splitlines():
-                if line.startswith(b"{") and json.loads(line).get("event") == event:
+            with self.log.open("rb") as log:
+                log.seek(after)
+                lines = log.read().splitlines(keepends=True)
+            for line in lines:
+                if line.startswith(b"{") and line.endswith(b"\n") and json.loads(line).get("event") == event:
                     found: dict[str, Any] = json.loads(line)
                     return found
             if self.process.poll() is not None:
@@ -141,9 +153,14 @@ class Reply:
 
 
 def request(
-    address: tuple[str, int], method: str, path: str, body: bytes, headers: dict[str, str] | None
+    address: tuple[str, int],
+    method: str,
+    path: str,
+    body: bytes,
+    headers: dict[str, str] | None,
+    patience_s: float = 15.0,
 ) -> Reply:
-    connection = http.client.HTTPConnection(*address, timeout=15)
+    connection = http.client.HTTPConnection(*address, timeout=patience_s)
     try:
         connection.request(method, path, body, headers or {})
         return Reply(connection.getresponse())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fks.domain.errors import NotSent, PlacementError, Rejected, Unknown
-from fks.venues.ccxt_errors import placement_error, wait_asked, worth_asking_again
+from fks.venues.ccxt_errors import no_change, placement_error, wait_asked, worth_asking_again
 from fks.venues.trio_ccxt import Call
 
 UNKNOWN, NOT_SENT = "unknown", "not sent"
@@ -60,6 +60,9 @@ ANSWERED = {
 CLASSES = {
     name: one for name, one in vars(ccxt).items() if inspect.isclass(one) and issubclass(one, ccxt.BaseError)
 }
+
+
+OKX_ROW = '{"code":"1","data":[{"clOrdId":"q","ordId":"","sCode":"%s","sMsg":"%s"}],"msg":"All failed"}'
 
 
 def answered(name: str, text: str = '{"code":-9,"msg":"no"}', status: int = 400) -> Exception:
@@ -129,6 +132,36 @@ def test_our_own_mistake_before_sending_is_final() -> None:
         ("kucoin", "BadRequest", '{"code":"408000","msg":"Network timeout"}', UNKNOWN),
         ("bybit", "InvalidOrder", '{"retCode":170146,"retMsg":"Order creation timeout"}', UNKNOWN),
         ("bybit", "InvalidOrder", '{"retCode":170130,"retMsg":"Data sent is not valid"}', "invalid_order"),
+        ("bybit", "ExchangeError", '{"retCode":5004,"retMsg":"Server timeout"}', UNKNOWN),
+        ("bybit", "ExchangeError", '{"retCode":10016,"retMsg":"Server error"}', UNKNOWN),
+        ("bybit", "ExchangeError", '{"retCode":170032,"retMsg":"Network error"}', UNKNOWN),
+        ("bybit", "BadRequest", '{"retCode":10001,"retMsg":"params error"}', "invalid_order"),
+        ("bybit", "RateLimitExceeded", '{"retCode":10006,"retMsg":"Too many visits."}', NOT_SENT),
+        ("bybit", "InvalidNonce", '{"retCode":10002,"retMsg":"your server timestamp"}', NOT_SENT),
+        ("bybit", "InsufficientFunds", '{"retCode":110007,"retMsg":"ab not enough"}', "insufficient_funds"),
+        ("bitget", "ExchangeError", '{"code":"40015","msg":"System is abnormal"}', UNKNOWN),
+        ("bitget", "ExchangeError", '{"code":"30030","msg":"timeout"}', UNKNOWN),
+        ("okx", "InsufficientFunds", OKX_ROW % ("51008", "Insufficient balance"), "insufficient_funds"),
+        ("okx", "ExchangeError", OKX_ROW % ("51169", "you don't have any positions"), "invalid_order"),
+        ("okx", "BadRequest", OKX_ROW % ("51000", "Parameter posSide error"), "invalid_order"),
+        ("okx", "ExchangeError", OKX_ROW % ("51149", "Order timed out"), UNKNOWN),
+        ("okx", "ExchangeNotAvailable", OKX_ROW % ("51290", "The engine is updating"), UNKNOWN),
+        ("okx", "RequestTimeout", '{"code":"50004","msg":"Endpoint request timeout"}', UNKNOWN),
+        ("okx", "RateLimitExceeded", '{"code":"50011","msg":"Too Many Requests"}', NOT_SENT),
+        ("okx", "ExchangeError", '{"code":"1","data":[],"msg":"Operation failed"}', UNKNOWN),
+        (
+            "binance",
+            "ExchangeError",
+            '{"code":-4061,"msg":"Order\'s position side does not match"}',
+            "invalid_order",
+        ),
+        ("binance", "BadRequest", '{"code":-4116,"msg":"ClientOrderId is duplicated."}', UNKNOWN),
+        ("binance", "ExchangeError", '{"code":-4999,"msg":"?"}', UNKNOWN),
+        ("kraken", "RateLimitExceeded", '{"error":["EAPI:Rate limit exceeded"]}', NOT_SENT),
+        ("kraken", "InvalidOrder", '{"error":["EOrder:Invalid price"]}', "invalid_order"),
+        ("kraken", "ExchangeNotAvailable", '{"error":["EService:Unavailable"]}', UNKNOWN),
+        ("gate", "RateLimitExceeded", '{"label":"TOO_MANY_REQUESTS","message":"slow"}', NOT_SENT),
+        ("htx", "RateLimitExceeded", '{"status":"error","err-code":"too-many-requests"}', NOT_SENT),
     ],
 )
 def test_code_wins_over_class(exchange: str, name: str, text: str, expected: str) -> None:
@@ -182,3 +215,18 @@ def test_every_text_is_judged_and_shortened(text: str, status: int | None) -> No
     assert len(str(judged)) < 400
     assert "\n" not in str(judged)
     assert wait_asked(error) >= 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "same"),
+    [
+        ("NoChange", "", True),
+        ("MarginModeAlreadySet", "", True),
+        ("BadRequest", '{"retCode":110043,"retMsg":"Set leverage not modified"}', True),
+        ("OperationRejected", '{"code":-4046,"msg":"No need to change margin type."}', True),
+        ("BadRequest", '{"code":-4028,"msg":"Leverage 900 is not valid"}', False),
+        ("ExchangeNotAvailable", "503", False),
+    ],
+)
+def test_what_is_set_already_is_no_trouble(name: str, text: str, same: bool) -> None:
+    assert no_change(CLASSES[name](text)) == same

@@ -254,7 +254,8 @@ async def test_unified_websocket_methods_are_refused(name: str) -> None:
 
 def limited() -> Any:
     exchange = trio_exchange("binance")({"burst_s": 1.0})
-    assert (exchange.bucket.rate, exchange.bucket.burst) == (20.0, 20.0)
+    bucket = exchange.throttler.bucket
+    assert (bucket.rate, bucket.burst) == (20.0, 20.0)
     return exchange
 
 

@@ -11,9 +11,12 @@ from typing import Any, NoReturn
 
 import click
 
+from fks.cli.bench import bench
 from fks.cli.check import check
 from fks.cli.context import config_option
 from fks.cli.demo import demo
+from fks.cli.doctor import doctor
+from fks.cli.exchanges import exchanges
 from fks.cli.journal import audit, journal
 from fks.cli.lint import lint
 from fks.cli.listings import alerts, balance, orders, positions
@@ -97,7 +100,7 @@ def main(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - `debug` is 
 
 
 for _command in (
-    run, demo, check, template, lint, send, orders, alerts, positions, balance,
-    halt, reduce, resume, cancel, tail, journal, audit,
+    run, demo, check, doctor, exchanges, template, lint, send, orders, alerts, positions, balance,
+    halt, reduce, resume, cancel, tail, journal, audit, bench,
 ):  # fmt: skip
     main.add_command(_command)

@@ -63,6 +63,17 @@ def as_uuid(client_id: str) -> str:
     return str(uuid.UUID(bytes=hashlib.sha256(client_id.encode()).digest()[:16], version=4))
 
 
+def as_hex(client_id: str) -> str:
+    """The same id as `0x` and 32 hexadecimal digits."""
+    return "0x" + hashlib.sha256(client_id.encode()).hexdigest()[:32]
+
+
+def as_digits(client_id: str) -> str:
+    """The same id as 15 decimal digits (50 bits), the first not 0: exact even where it becomes a float."""
+    number = int.from_bytes(hashlib.sha256(client_id.encode()).digest())
+    return str(10**14 + number % (9 * 10**14))
+
+
 def digest(body: dict[str, Any]) -> str:
     """SHA-256 of the body's meaning: key order, white space and a number's spelling do not matter."""
     return hashlib.sha256(_canonical(body)).hexdigest()

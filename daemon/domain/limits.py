@@ -88,6 +88,7 @@ class Breaker:
 
     rules: BreakerRules
     _calls: deque[tuple[float, bool]] = field(init=False, default_factory=deque)
+    _failures: int = field(init=False, default=0)  # among them
     _opened_at: float | None = field(init=False, default=None)
     _good_probes: int = field(init=False, default=0)
 
@@ -113,13 +114,14 @@ class Breaker:
                 if self._good_probes >= self.rules.probes:
                     self._opened_at, self._good_probes = None, 0
                     self._calls.clear()
+                    self._failures = 0
                 return
             case BreakerState.HALF_OPEN:
                 self._opened_at, self._good_probes = now, 0
                 return
         self._calls.append((now, good))
-        while self._calls and self._calls[0][0] < now - self.rules.window_s:
-            self._calls.popleft()
-        failures = sum(not was_good for _, was_good in self._calls)
-        if len(self._calls) >= self.rules.min_calls and failures >= self.rules.failure_threshold:
+        self._failures += not good
+        while self._calls[0][0] < now - self.rules.window_s:
+            self._failures -= not self._calls.popleft()[1]
+        if len(self._calls) >= self.rules.min_calls and self._failures >= self.rules.failure_threshold:
             self._opened_at = now

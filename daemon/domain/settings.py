@@ -112,9 +112,15 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     api_key: Secret = Secret("")
     api_secret: Secret = Secret("")
     password: Secret = Secret("")
+    uid: Secret = Secret("")
+    account_id: Secret = Secret("")
+    wallet_address: Secret = Secret("")
+    private_key: Secret = Secret("")
+    token: Secret = Secret("")
     testnet: bool = False
     market: Literal["spot", "swap", "future"] = "spot"
     base_url: str = ""
+    proxy: Secret = Secret("")  # an address that may hold credentials
     symbols: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     breaker: BreakerRules = BreakerRules()

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from fks.domain.limits import BreakerRules
 from fks.domain.orders import State
+from fks.domain.secret import Secret
 from fks.domain.settings import (
     AccountRate,
     AccountSettings,
@@ -131,6 +132,23 @@ def base_url(value: str) -> str | None:
     return None
 
 
+def proxy_url(value: Secret) -> str | None:
+    """`scheme://host:port` with or without `user:password@`; empty is a direct connection."""
+    if not value:
+        return None
+    form = "(write http://, https:// or socks5:// and host:port, with user:password@ before it if needed)"
+    try:
+        url = urlsplit(value.reveal())
+        known = url.scheme in ("http", "https", "socks5") and url.hostname and url.port != 0
+    except ValueError:
+        return f"is not an address {form}"
+    if not known:
+        return f"is not the address of a proxy {form}"
+    if url.path.strip("/") or url.query or url.fragment:
+        return f"is more than an address {form}"
+    return None
+
+
 def journal_url(value: str) -> str | None:
     form = "(write sqlite:NAME, relative to the state directory, or sqlite:/absolute/path)"
     if value.startswith(("postgresql:", "postgres:")):
@@ -187,6 +205,7 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(BreakerRules, above_zero, "window_s", "min_calls", "failure_threshold", "slow_s", "cooldown_s"),
     **_all(BreakerRules, above_zero, "probes"),
     **_all(AccountSettings, base_url, "base_url"),
+    **_all(AccountSettings, proxy_url, "proxy"),
     **_all(AccountSettings, market_symbol, "symbols"),
     **_all(AccountSettings, at_least(0), "balance", "slippage_bps", "min_notional"),
     **_all(AccountSettings, share, "fee"),

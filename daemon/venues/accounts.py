@@ -14,7 +14,7 @@ from fks.venues.account import Account, OnCall
 from fks.venues.paper import PaperVenue
 
 # A last stop against a flood of orders; the exchange's own, finer limits are kept by its venue.
-ORDERS_PER_S, BURST = 50.0, 100.0
+ORDERS_PER_S, BURST = 200.0, 400.0
 
 
 async def make_account(

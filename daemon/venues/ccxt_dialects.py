@@ -1,38 +1,91 @@
-"""How the exchanges differ in what ccxt does not unify: client order ids and the fence in time.
+"""How the exchanges differ in what ccxt does not unify: client order ids, stops, and the fence in time.
 
 Exchanges not listed get the careful defaults: a client id is sent, orders are found in lists only, and
 there is no fence, so an order that cannot be found stays unknown.
+
+No stop loss or take profit is attached to its entry, although some exchanges would take one, for it could
+not be followed as an order of its own afterwards:
+- bybit keeps it at the position (or, on spot, at a limit order only): no client id, changed by anyone;
+- okx makes one algo order of both, with one id, and only when the entry has filled completely;
+- bitget, kucoin, bingx and others give no id for it at all.
+So legs are placed alone as soon as there is something to protect, and each has its own id everywhere.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
+from fks.domain import ids
+
+Shape = Literal["plain", "uuid", "hex", "digits"]
+
+_SHAPES = {"uuid": ids.as_uuid, "hex": ids.as_hex, "digits": ids.as_digits}
+
 
 class Dialect(Struct, frozen=True, kw_only=True):
-    """`place`, `find`, `cancel`: the parameter that carries the client id; None: cannot be done by it.
+    """What is special about one exchange.
 
-    `listing`: parameter by which lists of orders can be narrowed to one client id.
-    `prefix`: what the exchange puts before the id that it was given.
+    `place`, `find`, `cancel`: the parameter that carries the client id; None: cannot be done by it.
+    `cancel_as_id`: the client id, prefix included, goes where the exchange's own id would.
+    `lists`: unified method -> parameter that narrows that list to one client id.
+    `place_stop`: the client id's parameter of conditional orders, besides `place`.
+    `shown`: where a conditional order shows its client id when ccxt's unified field does not.
+    `prefix`: what the exchange puts before the id that it was given. `shape`: what it must look like.
     `window_s`: the request is refused by the exchange when its timestamp is older, seconds.
     `lag_s`: how long an executed order may be missing from look-ups (a guess where nothing is known).
     `burst_s`: seconds' worth of the rate limit that may go at once.
+    `prime`: ccxt methods, with arguments, whose answer it keeps and would else ask for while placing.
+    `muted`: ccxt methods that send something signed of their own accord: replaced by nothing.
+    `one_book`: conditional orders are found like any other, although ccxt offers a list of their own.
+    `protective_list`: parameters of that list for stops placed as stop losses.
+    `spot_filters`: bybit's names for (stop losses, other conditional orders), needed to cancel them.
+    `mode_key`: the position's raw field that says "1" or "2" in hedge mode; there is no other way to ask.
+    `trailing`: a trailing stop by percent can be placed and followed where ccxt offers trailing at all.
+    `leverage_set`: leverage is set beforehand, although ccxt says that an order carries it.
+    `market_price`: market orders need a last price, from which ccxt makes the worst acceptable one.
+    `market_buys`: what a spot market buy is counted in; None: quote, if ccxt says that it needs a price.
     `options`: of ccxt, needed for the above; they win over the account's own, or the fence would be gone.
     """
 
     place: str = "clientOrderId"
     find: str | None = None
     cancel: str | None = None
-    listing: str | None = None
+    cancel_as_id: bool = False
+    lists: dict[str, str] = {}
+    place_stop: str | None = None
+    shown: str | None = None
     prefix: str = ""
+    shape: Shape = "plain"
     window_s: float | None = None
     lag_s: float = 5.0
     burst_s: float = 1.0
+    prime: tuple[tuple[Any, ...], ...] = ()
+    muted: tuple[str, ...] = ()
+    one_book: bool = False
+    protective_list: dict[str, Any] = {}
+    spot_filters: tuple[str, str] | None = None
+    mode_key: str | None = None
+    trailing: bool = True
+    leverage_set: bool = False
+    market_price: bool = False
+    market_buys: Literal["base", "quote"] | None = None
     options: dict[str, Any] = {}
+
+    def sent(self, client_order_id: str) -> str:
+        """The client id in the shape in which this exchange takes it."""
+        return _SHAPES[self.shape](client_order_id) if self.shape in _SHAPES else client_order_id
+
+    def told(self, client_order_id: str) -> str:
+        """The client id as this exchange shows it."""
+        return self.prefix + self.sent(client_order_id)
+
+    def narrowed(self, method: str, client_order_id: str) -> dict[str, Any]:
+        """Parameters that narrow a list of orders to one client id, where the exchange can do that."""
+        return {self.lists[method]: self.told(client_order_id)} if method in self.lists else {}
 
 
 _WINDOW_S = 5.0
-
+_QUOTE_BUYS = ("btse", "coinsph", "digifinex", "indodax", "lbank", "toobit", "upbit", "xt")
 _DIALECTS = {
     "binance": Dialect(
         find="clientOrderId",
@@ -47,17 +100,73 @@ _DIALECTS = {
         },
     ),
     "bybit": Dialect(
-        listing="orderLinkId", window_s=_WINDOW_S, options={"recvWindow": int(_WINDOW_S * 1000)}
+        cancel="orderLinkId",
+        lists={"fetchOpenOrders": "orderLinkId", "fetchCanceledAndClosedOrders": "orderLinkId"},
+        window_s=_WINDOW_S,
+        prime=(("is_unified_enabled",),),
+        one_book=True,  # one id, one list, before and after it triggers
+        spot_filters=("tpslOrder", "StopOrder"),
+        mode_key="positionIdx",
+        trailing=False,  # a property of the position, not an order
+        market_buys="base",  # by marketUnit
+        options={
+            "recvWindow": int(_WINDOW_S * 1000),
+            "fetchOrder": {"acknowledged": True},  # only the last 500 orders: the lists are asked besides
+        },
     ),
-    "okx": Dialect(find="clientOrderId", cancel="clientOrderId"),
-    "kraken": Dialect(cancel="clientOrderId"),
-    "krakenfutures": Dialect(cancel="cliOrdId"),
+    "okx": Dialect(
+        find="clientOrderId",
+        cancel="clientOrderId",
+        place_stop="algoClOrdId",
+        shown="algoClOrdId",
+        window_s=30.0,  # "50102 Timestamp request expired": its rule for every signed request
+        protective_list={"ordType": "conditional"},
+    ),
+    "kraken": Dialect(
+        cancel="clientOrderId",
+        lists={"fetchOpenOrders": "clientOrderId", "fetchClosedOrders": "clientOrderId"},
+    ),
+    "krakenfutures": Dialect(cancel="cliOrdId", lists={"fetchOrders": "cliOrdIds"}),
     "coinbase": Dialect(place="client_order_id"),
-    "kucoin": Dialect(find="clientOrderId", cancel="clientOrderId"),
-    "gate": Dialect(find="clientOrderId", prefix="t-"),
-    "bitget": Dialect(find="clientOrderId", cancel="clientOrderId"),
-    # It sends a signed setReferrer and a builder-fee approval of its own otherwise.
-    "hyperliquid": Dialect(options={"approvedBuilderFee": True, "refSet": True}),
+    "kucoin": Dialect(find="clientOrderId", cancel="clientOrderId", prime=(("is_uta_enabled",),)),
+    # A filled order is "not found" by its name: its trades show it.
+    "gate": Dialect(find="clientOrderId", cancel_as_id=True, prefix="t-", prime=(("load_unified_status",),)),
+    # Trailing: only from an activation price.
+    "bitget": Dialect(
+        find="clientOrderId",
+        cancel="clientOrderId",
+        prime=(("handle_uta_and_params", {}, "createOrder"),),
+        trailing=False,
+    ),
+    "htx": Dialect(
+        find="clientOrderId",
+        cancel="clientOrderId",
+        shape="digits",  # its contracts take nothing else
+        prime=(("load_accounts",),),
+        trailing=False,
+        leverage_set=True,
+    ),
+    # Unmuted it names ccxt as referrer, approves a fee for ccxt and adds that to each order.
+    "hyperliquid": Dialect(
+        find="clientOrderId",
+        cancel="clientOrderId",
+        shape="hex",
+        prime=(("initialize_client",),),
+        market_price=True,
+        muted=("handle_builder_fee_approval", "set_ref"),
+    ),
+    "lighter": Dialect(muted=("handle_builder_fee_approval",)),
+    "bitvavo": Dialect(shape="uuid"),
+    "coinbaseexchange": Dialect(shape="uuid"),
+    "woo": Dialect(shape="digits", trailing=False),
+    "grvt": Dialect(shape="digits"),
+    "cryptocom": Dialect(place="client_oid", market_buys="base"),
+    "derive": Dialect(market_price=True),
+    "apex": Dialect(market_price=True, trailing=False),
+    # Spot market buys in quote currency, which ccxt's table does not say.
+    **{one: Dialect(market_buys="quote") for one in _QUOTE_BUYS},
+    # ccxt's trailing there is an amount, or a parameter passed on unread: not our percent.
+    **{one: Dialect(trailing=False) for one in ("alpaca", "bitfinex", "coinmate", "deribit")},
 }
 
 

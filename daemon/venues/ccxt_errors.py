@@ -41,23 +41,39 @@ _NOT_TAKEN: dict[type[Exception], str | None] = {
 
 # Codes that say more than the class they become. A code of None: unknown, whatever its class says.
 _CODES: dict[tuple[str, str], str | None] = {
+    ("binance", "-1006"): None,
+    ("binance", "-1007"): None,
     ("binance", "-1013"): "invalid_order",  # filter failure; a BadRequest
-    (
-        "binance",
-        "-2015",
-    ): "authentication",  # key, address or permission; a DDoSProtection after the first success
+    # Key, address or permission; ccxt makes it a DDoSProtection after the first success.
+    ("binance", "-2015"): "authentication",
     ("kucoin", "408000"): None,
     ("bybit", "5004"): None,
+    ("bybit", "10001"): "invalid_order",  # a parameter, as below for okx; a BadRequest
     ("bybit", "10016"): None,
     ("bybit", "170032"): None,
     ("bybit", "170146"): None,  # an InvalidOrder, and yet a timeout of theirs
+    ("okx", "50004"): None,  # "does not mean that the request was successful or failed, please check"
+    ("okx", "51000"): "invalid_order",
+    ("okx", "51149"): None,  # order timed out
     ("bitget", "40015"): None,
     ("bitget", "30030"): None,
     **{("binance", str(code)): "invalid_order" for code in range(-1139, -1099) if code != -1121},
 }
 
-_CODE = re.compile(r'"(?:code|retCode|ret_code|sCode|err_code|errorCode|label)"\s*:\s*"?(-?\w+)')
+# Families of codes about orders that were never made, some of them in classes that prove nothing. They
+# count where neither a single code nor the class says more.
+_NEVER_MADE = {
+    "binance": re.compile(r"-4[01]\d\d"),  # "filters and other issues" of its derivatives
+    "okx": re.compile(r"51\d{3}"),  # "trade": its checks of an order
+}
+
+# The exchange's own code within its answer, wherever it puts it; kraken's is a word in a list.
+_CODE = re.compile(
+    r'"(?:code|retCode|ret_code|sCode|err_code|err-code|errorCode|label)"\s*:\s*"?(-?\w+)'
+    r'|"error"\s*:\s*\[\s*"(E\w+:[^"]+)'
+)
 _EXISTS = re.compile(r"(?i)duplicate|already exist|has been used|repeated")
+_SAME = re.compile(r"(?i)not (been )?modified|no need to change|already set|-4046\b|-4059\b|\b110043\b")
 _BAN_S = 120.0  # a ban that does not say how long: Binance's shortest is 2 minutes
 _DETAIL = 300
 
@@ -73,19 +89,21 @@ def placement_error(error: Exception, exchange_id: str, call: Call) -> Placement
     if call.written:
         return Unknown(f"the exchange took it, then: {detail}")
     status = getattr(error, "http_status", None)
-    if status is None or status >= 500 or _EXISTS.search(detail):
+    if status is None or status >= 500 or _EXISTS.search(str(error)):
         return Unknown(detail)
-    found = _CODE.search(detail)
-    known = _CODES.get((exchange_id, found[1]), "") if found else ""
-    if known is None:
+    codes = [code or word for code, word in _CODE.findall(str(error))]
+    known = {_CODES[exchange_id, code] for code in codes if (exchange_id, code) in _CODES}
+    if None in known:
         return Unknown(detail)
     if known:
-        return Rejected(known, detail)
+        return Rejected(str(known.pop()), detail)
     why = _of(error, _NOT_TAKEN)
-    if why == "clock" or (why and found):  # without a code a 429 is some gateway's word, which proves nothing
+    if why == "clock" or (why and codes):  # without a code a 429 is some gateway's word, which proves nothing
         return NotSent(detail, retry_after=wait_asked(error), frozen=status == 418)
-    code = _of(error, _REFUSED)
-    return Rejected(code, detail) if code else Unknown(detail)
+    never_made = None if isinstance(error, ccxt.OperationFailed) else _NEVER_MADE.get(exchange_id)
+    by_code = never_made is not None and any(map(never_made.fullmatch, codes))
+    refusal = _of(error, _REFUSED) or ("invalid_order" if by_code else None)
+    return Rejected(refusal, detail) if refusal else Unknown(detail)
 
 
 def _unsent(error: Exception, detail: str) -> PlacementError:
@@ -104,6 +122,16 @@ def _of(error: Exception, table: dict[type[Exception], str | None]) -> str | Non
 def no_answer(error: Exception) -> Transient:
     """Any failed question. Also a refused key: one account's must be seen, and not stop the others."""
     return Transient(describe(error))
+
+
+def is_answer(error: Exception) -> bool:
+    """Whether the exchange itself said it, or ccxt before sending: not the network, not some gateway."""
+    return not isinstance(error, ccxt.OperationFailed)
+
+
+def no_change(error: Exception) -> bool:
+    """Whether the exchange refused to set what is set already."""
+    return isinstance(error, ccxt.NoChange) or bool(_SAME.search(str(error)))
 
 
 def worth_asking_again(error: Exception) -> bool:

@@ -1,39 +1,74 @@
 """The way to one exchange: its ccxt object, how often a question is repeated, when to keep quiet."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import uniform
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import structlog
 import trio
 from ccxt.base.errors import InvalidNonce, OrderNotFound
 
-from fks.domain.errors import Fatal, NotSent, PlacementError, Transient
-from fks.domain.messages import Order
-from fks.domain.orders import OrderType
+from fks.domain.errors import Fatal, NotSent, PlacementError, Rejected, Transient
 from fks.domain.settings import AccountSettings
 from fks.venues.ccxt_dialects import dialect_of, family_of
-from fks.venues.ccxt_errors import no_answer, placement_error, wait_asked, worth_asking_again
+from fks.venues.ccxt_errors import (
+    is_answer,
+    no_answer,
+    no_change,
+    placement_error,
+    wait_asked,
+    worth_asking_again,
+)
+from fks.venues.ccxt_sandbox import NoSandbox, enter_sandbox
+from fks.venues.http_proxy import Proxy, parse_proxy
+from fks.venues.throttle import Silence, Throttle
 from fks.venues.trio_ccxt import Call, calling, exchange_ids, trio_exchange
 
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+# ccxt's name of a credential: ours.
+_CREDENTIALS = {
+    "apiKey": "api_key",
+    "secret": "api_secret",
+    "password": "password",
+    "uid": "uid",
+    "accountId": "account_id",
+    "walletAddress": "wallet_address",
+    "privateKey": "private_key",
+    "token": "token",
+}
 _CLOCK_S = 600.0  # how long a measured clock offset is believed
+_PATIENCE = 0.2  # share of the time in which a request is taken that it may spend waiting for the rate limit
 
 
 class Session:
-    """Requests of one account. `make` builds the ccxt object."""
+    """Requests of one account. `make` builds the ccxt object; `ban`: shared by accounts on one server."""
 
-    def __init__(self, make: Callable[[], Any], market: str, retry_attempts: int, retry_delay: float) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        market: str,
+        retry_attempts: int,
+        retry_delay: float,
+        *,
+        ban: Silence | None = None,
+    ) -> None:
         self.exchange = make()
+        self._throttle: Throttle = self.exchange.throttler
+        self._throttle.ban = ban or Silence()
         self.dialect = dialect_of(type(self.exchange))
         self._family = family_of(type(self.exchange))
         table = (self.exchange.features or {}).get(market) or {}
         self._features: dict[str, Any] = table if market == "spot" else table.get("linear") or {}
         self._retry_attempts = retry_attempts
         self._retry_delay = retry_delay
-        self._quiet_until = float("-inf")
-        self._banned = False
         self._clock_at = float("-inf")
+        self._patience_s = _PATIENCE * (self.dialect.window_s or self.exchange.timeout / 1000)
+        self._order_cost = 1.0
 
     def has(self, method: str) -> bool:
         return bool(self.exchange.has.get(method))
@@ -45,11 +80,6 @@ class Session:
     def market(self, symbol: str | None) -> dict[str, Any]:
         """The unified market; empty for one that was not loaded."""
         return (self.exchange.markets or {}).get(symbol) or {}
-
-    def kind_params(self, method: str, order: Order) -> dict[str, Any]:
-        """Some exchanges keep triggered orders in a book of their own."""
-        stop = order.type in (OrderType.STOP, OrderType.STOP_LIMIT)
-        return {"trigger": True} if stop and self.feature(method).get("trigger") else {}
 
     async def ask(self, method: str, *args: Any) -> Any:
         """A question, repeated while the network fails. Raises Transient, or OrderNotFound: an answer."""
@@ -64,32 +94,81 @@ class Session:
         except Exception as error:
             raise no_answer(error) from error
 
+    async def aside(self, load: Callable[[], Awaitable[T]]) -> T:
+        """A question that is put by another ccxt object, with the same manners. Raises Transient."""
+        try:
+            self._throttle.refuse_in_silence()
+            return await load()
+        except Exception as error:
+            self._heed(error)
+            raise no_answer(error) from error
+
     async def cancel(self, *args: Any) -> Any:
         """A cancellation: it may be repeated. Raises NotSent, Rejected, Unknown, or OrderNotFound."""
         call = Call(reserve=None)
         try:
             with calling(call):
                 return await self._repeat("cancel_order", *args)
-        except (PlacementError, OrderNotFound):
+        except OrderNotFound:
             raise
         except Exception as error:
-            raise placement_error(error, self._family, call) from error
+            raise self._judged(error, call) from error
+
+    async def change(self, method: str, *args: Any) -> None:
+        """Set something of the account that orders need: setting it again is harmless.
+
+        Raises NotSent when there was no answer, Rejected when the exchange will not have it so.
+        """
+        call = Call(patience_s=self._patience_s)
+        try:
+            with calling(call):
+                await self._repeat(method, *args)
+        except NotSent:
+            raise
+        except Exception as error:
+            if no_change(error):
+                return
+            judged = placement_error(error, self._family, call)
+            if is_answer(error) and not isinstance(judged, NotSent):
+                raise Rejected(f"exchange.{method}", str(judged)) from error
+            raise NotSent(f"{method}: {judged}") from error
+
+    async def prime(self) -> None:
+        """Ask for what ccxt keeps, so that a placement is one request. Raises Transient."""
+        for method, *args in self.dialect.prime:
+            await self.ask(method, *args)
 
     async def place(self, request: tuple[Any, ...], call: Call) -> Any:
-        """One placement, sent once. Raises NotSent, Rejected or Unknown."""
+        """One placement, sent once. Raises NotSent, Rejected or Unknown.
+
+        It does not wait long for the rate limit: the exchange counts the age of a request from its claim.
+        """
         if self._clock_at == float("-inf"):
             await self._mended_clock()
-        self._refuse_while_quiet()
+        call.patience_s = self._patience_s
         try:
             with calling(call):
                 return await self.exchange.create_order(*request)
         except Exception as error:
             self._heed(error)
-            raise placement_error(error, self._family, call) from error
+            raise self._judged(error, call) from error
+        finally:
+            self._order_cost = call.cost or self._order_cost
+
+    def busy_for(self, reserve: float) -> float:
+        """Seconds until an order like the last one may go and leave `reserve` to others."""
+        return self._throttle.wait(self._order_cost, reserve)
+
+    def _judged(self, error: Exception, call: Call) -> PlacementError:
+        """Our own NotSent is true of the whole call only if none of its requests went out before."""
+        if isinstance(error, NotSent) and not call.sent:
+            return error
+        return placement_error(error, self._family, call)
 
     async def _mended_clock(self) -> None:
         try:
-            await self.sync_clock()
+            with calling(Call(patience_s=self._patience_s)):
+                await self.sync_clock()
         except Exception as error:
             raise NotSent(f"the clock's offset could not be asked: {error}") from error
 
@@ -105,7 +184,6 @@ class Session:
     async def _repeat(self, method: str, *args: Any) -> Any:
         delay, left = self._retry_delay, self._retry_attempts
         while True:
-            self._refuse_while_quiet()
             try:
                 return await getattr(self.exchange, method)(*args)
             except Exception as error:
@@ -118,16 +196,11 @@ class Session:
     def _heed(self, error: Exception) -> None:
         """Remember what an error says about the requests to come."""
         if wait := wait_asked(error):
-            self._quiet_until = max(self._quiet_until, trio.current_time() + wait)
-            self._banned = getattr(error, "http_status", None) == 418
+            banned = getattr(error, "http_status", None) == 418
+            self._throttle.heed(wait, banned=banned)
+            log.warning("exchange_wants_silence", exchange=self.exchange.id, seconds=wait, banned=banned)
         if isinstance(error, InvalidNonce):
             self._clock_at = float("-inf")
-
-    def _refuse_while_quiet(self) -> None:
-        rest = self._quiet_until - trio.current_time()
-        if rest > 0:
-            why = "banned us" if self._banned else "asked us to slow down"
-            raise NotSent(f"{self.exchange.id} {why}", retry_after=rest, frozen=self._banned)
 
 
 def make_exchange(name: str, settings: AccountSettings, timeout: float) -> Any:
@@ -148,26 +221,46 @@ def make_exchange(name: str, settings: AccountSettings, timeout: float) -> Any:
         raise Fatal(f"[exchanges.{name}] base_url: needs the form https://host:port")
     exchange = kind(
         {
-            "apiKey": settings.api_key.reveal(),
-            "secret": settings.api_secret.reveal(),
-            "password": settings.password.reveal(),
+            **{theirs: getattr(settings, ours).reveal() for theirs, ours in _CREDENTIALS.items()},
             "timeout": int(timeout * 1000),
             "enableRateLimit": True,
             "base_url": settings.base_url,
+            "via": _proxy(name, settings),
             "burst_s": dialect_of(kind).burst_s,
-            "options": {"defaultType": settings.market, **settings.options, **dialect_of(kind).options},
+            "options": {
+                "defaultType": settings.market,
+                "builderFee": False,  # some exchanges take a fee for ccxt otherwise
+                **settings.options,
+                **dialect_of(kind).options,
+            },
         }
     )
+    for method in dialect_of(kind).muted:
+        setattr(exchange, method, _nothing)
     missing = [
         one for one, needed in exchange.requiredCredentials.items() if needed and not getattr(exchange, one)
     ]
     if missing:
-        ours = {"apiKey": "api_key", "secret": "api_secret"}
-        raise Fatal(f"[exchanges.{name}] {ours.get(missing[0], missing[0])}: {settings.type} needs it")
+        ours = _CREDENTIALS.get(missing[0], missing[0])
+        raise Fatal(f"[exchanges.{name}] {ours}: {settings.type} needs it")
     if settings.testnet:
-        if not exchange.urls.get("test"):
+        try:
+            enter_sandbox(exchange, settings.market)
+        except NoSandbox as error:
             raise Fatal(
-                f'[exchanges.{name}] testnet: {settings.type} has none; use base_url or mode = "dry_run"'
-            )
-        exchange.set_sandbox_mode(True)
+                f"[exchanges.{name}] testnet: {error}; instead of it use the paper exchange, "
+                'mode = "dry_run", or a simulator at base_url'
+            ) from None
     return exchange
+
+
+async def _nothing(*_args: object) -> bool:
+    """What a muted method of ccxt does."""
+    return True
+
+
+def _proxy(name: str, settings: AccountSettings) -> Proxy | None:
+    try:
+        return parse_proxy(settings.proxy.reveal()) if settings.proxy else None
+    except ValueError as error:
+        raise Fatal(f"[exchanges.{name}] proxy: {error}") from None

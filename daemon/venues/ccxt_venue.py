@@ -8,22 +8,29 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import structlog
 import trio
 from ccxt.base.errors import OrderNotFound
 
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import Fatal, NotSent, PlacementError, Rejected, Transient, Unknown
 from fks.domain.messages import Balance, Market, Order, Position, Report, Ticker
-from fks.domain.money import ZERO
 from fks.domain.orders import AT_REST, State
 from fks.domain.settings import AccountSettings
 from fks.domain.venue import Features
-from fks.venues import ccxt_markets, ccxt_orders
+from fks.venues import ccxt_books, ccxt_orders, ccxt_placement
+from fks.venues.ccxt_derivatives import Derivatives
 from fks.venues.ccxt_errors import describe, no_answer
 from fks.venues.ccxt_lookup import Lookup
 from fks.venues.ccxt_markets import number
 from fks.venues.ccxt_session import Session, make_exchange
-from fks.venues.trio_ccxt import Call, in_thread
+from fks.venues.market_table import Loaded, Shared
+from fks.venues.trio_ccxt import Call
+
+log = structlog.get_logger()
+
+# Refusals that the market list should have prevented: it may be out of date.
+_LIST_AT_FAULT = frozenset({"invalid_order", "bad_symbol", "market_closed", "contract_unavailable"})
 
 
 class CcxtVenue:
@@ -38,54 +45,79 @@ class CcxtVenue:
     """
 
     def __init__(
-        self, name: str, settings: AccountSettings, *, timeout: float, retry_attempts: int, retry_delay: float
+        self,
+        name: str,
+        settings: AccountSettings,
+        *,
+        timeout: float,
+        retry_attempts: int,
+        retry_delay: float,
+        shared: Shared | None = None,
     ) -> None:
         self.name = name
         self._settings = settings
         self._make = partial(make_exchange, name, settings, timeout)
-        self._session = Session(self._make, settings.market, retry_attempts, retry_delay)
-        self._lookup = Lookup(self._session)
-        self._markets: dict[str, Market] = {}
-        self._leverage: dict[str, tuple[int | None, str | None]] = {}
-        create = self._session.feature("createOrder")
-        stops = (
-            {"stop", "stop_limit"} if create.get("triggerPrice") and create.get("stopLossPrice") else set()
+        shared = shared or Shared()
+        self._table = shared.table(settings)
+        self._session = Session(
+            self._make, settings.market, retry_attempts, retry_delay, ban=shared.ban(settings)
         )
+        self._lookup = Lookup(self._session)
+        self._loaded: Loaded | None = None
+        self._markets: Mapping[str, Market] = {}
+        self._derivatives = Derivatives(name, self._session, settings)
         self.features = Features(
-            order_types=frozenset({"market", "limit"} | stops),
+            order_types=ccxt_placement.order_types(
+                self._session.feature("createOrder"), self._session.dialect
+            ),
+            # Reduce-only orders together never sell more than there is, so a derivative's stop loss and
+            # take profit may rest side by side. On spot both would hold the same coins.
+            oco=settings.market != "spot",
             window_s=self._session.dialect.window_s,
             lag_s=self._session.dialect.lag_s,
         )
 
     async def open(self) -> None:
         """Load the markets, in a thread of their own, and the clock's offset. Raises Transient or Fatal."""
-        load = partial(ccxt_markets.load, self._make, self._settings.market, self._settings.symbols)
-        try:
-            loaded = await in_thread(load)
-        except Exception as error:
-            raise no_answer(error) from error
+        loaded = await self._table.get(self._settings.symbols, self._make, self._session.aside)
         missing = set(self._settings.symbols) - loaded.markets.keys()
         if missing:
             where = f"{self._settings.type} has no {self._settings.market} market {min(missing)!r}"
             raise Fatal(f"[exchanges.{self.name}] symbols: {where}")
-        exchange = self._session.exchange
-        exchange.set_markets_from_exchange(loaded)
-        self._markets = {
-            symbol: ccxt_markets.as_market(raw, exchange.precisionMode)
-            for symbol, raw in loaded.markets.items()
-        }
+        self._adopt(loaded)
         try:
             await self._session.sync_clock()
         except PlacementError as error:
             raise Transient(str(error)) from error
         except Exception as error:
             raise no_answer(error) from error
+        await self._get_ready()
+
+    async def _get_ready(self) -> None:
+        """What orders need to know of the account. A key that is refused does not hide the markets."""
+        try:
+            await self._session.prime()
+            await self._derivatives.learn_mode()
+        except Transient as error:
+            log.warning("account_not_ready", account=self.name, reason=str(error))
+
+    def _adopt(self, loaded: Loaded) -> None:
+        self._session.exchange.set_markets_from_exchange(loaded.exchange)
+        own = self._settings.symbols
+        self._markets = {one: loaded.markets[one] for one in own} if own else loaded.markets
+        self._loaded = loaded
 
     async def close(self) -> None:
         await self._session.exchange.close()
 
     def markets(self) -> Mapping[str, Market]:
         return self._markets
+
+    async def refresh_markets(self) -> None:
+        self._adopt(await self._table.newer(self._loaded, self._make, self._session.aside))
+
+    def busy_for(self) -> float:
+        return self._session.busy_for(self._settings.rate.reserve)
 
     @property
     def clock_offset_s(self) -> float:
@@ -97,28 +129,44 @@ class CcxtVenue:
     async def place(self, order: Order, legs: Sequence[Order], at: float) -> Sequence[Report]:
         if legs:
             raise Rejected("local.not_supported", "protective orders are not attached here: send them alone")
-        request = self._request(order)
         if self._settings.mode == "dry_run":
+            self._request(order)
             return [await self._pretended(order)]
-        await self._set_leverage(order)
+        if self._derivatives.concerns(order):
+            await self._derivatives.prepare(order)
+        request = self._request(order)
         call = Call(
             at_ms=int(at * 1000) if self.features.window_s is not None else None,
             reserve=None if is_exit(order) else self._settings.rate.reserve,
         )
-        raw = await self._session.place(request, call)
+        try:
+            raw = await self._session.place(request, call)
+        except Rejected as no:
+            self._derivatives.forget(order.symbol)
+            if no.code in _LIST_AT_FAULT:
+                self._table.doubt()
+            raise
         report = self._placed(raw, order)
-        echoed = raw.get("clientOrderId")
-        if self._session.dialect.find and echoed and not str(echoed).endswith(order.client_order_id):
-            raise Unknown(f"the exchange answered for another order, {echoed!r}")
+        told, dialect = ccxt_books.names_of(self._session, raw), self._session.dialect
+        if (dialect.find or dialect.lists) and told and dialect.told(order.client_order_id) not in told:
+            raise Unknown(f"the exchange answered for another order, {sorted(told)}")
         return [report]
 
-    def _request(self, order: Order) -> ccxt_orders.Placement:
-        market = self._session.market(order.symbol)
-        if not market:
+    def _request(self, order: Order) -> ccxt_placement.Placement:
+        session = self._session
+        market = session.market(order.symbol)
+        if order.symbol not in self._markets:
             raise Rejected("local.bad_symbol", f"account {self.name} has no market {order.symbol!r}")
-        name = {self._session.dialect.place: order.client_order_id}
-        request = ccxt_orders.placement(order, market, self._session.feature("createOrder"), name)
-        ccxt_orders.check_grid(request, self._session.exchange)
+        setting = ccxt_placement.Setting(
+            market,
+            session.feature("createOrder"),
+            session.dialect,
+            tick=self._markets[order.symbol].price_tick,
+            hedged=self._derivatives.hedged(order.symbol),
+            margin_mode=self._derivatives.margin_mode(order.symbol),
+        )
+        request = ccxt_placement.placement(order, setting)
+        ccxt_placement.check_grid(request, session.exchange)
         return request
 
     def _placed(self, raw: Any, order: Order) -> Report:
@@ -130,45 +178,63 @@ class CcxtVenue:
         except Exception as error:
             raise Unknown(f"the exchange's answer cannot be read: {describe(error)}") from error
 
-    async def _set_leverage(self, order: Order) -> None:
-        """Leverage and margin mode are kept by the exchange per symbol; setting them again is harmless."""
-        wanted = (order.leverage, order.margin_mode)
-        unchanged = wanted == (None, None) or self._leverage.get(order.symbol) == wanted
-        if unchanged or not self._session.market(order.symbol).get("contract"):
-            return
-        try:
-            if order.margin_mode:
-                await self._session.ask("set_margin_mode", order.margin_mode, order.symbol)
-            if order.leverage:
-                await self._session.ask("set_leverage", order.leverage, order.symbol)
-        except Transient as error:
-            raise NotSent(f"leverage or margin mode could not be set: {error}") from error
-        self._leverage[order.symbol] = wanted
-
     async def cancel(self, order: Order) -> Report | None:
         if self._settings.mode == "dry_run":
             return None  # `find` then says how it ended
-        exchange_order_id = order.exchange_order_id
-        params = self._session.kind_params("cancelOrder", order)
-        if exchange_order_id is None and self._session.dialect.cancel is None:
-            try:
-                seen = await self.find(order)
-            except Transient as error:
-                raise NotSent(f"cannot cancel an order that cannot be seen: {error}") from error
-            if seen is None or seen.state in AT_REST:
-                return seen
-            exchange_order_id = seen.exchange_order_id
-        if exchange_order_id is None:
-            params[str(self._session.dialect.cancel)] = order.client_order_id
         try:
-            raw = await self._session.cancel(exchange_order_id, order.symbol, params)
+            raw = await self._cancel(order)
         except OrderNotFound:
-            return None  # not open any more: how it ended is to be asked for
+            await self._cancel_successor(order)
+            return None  # not open any more, or not by that name: how it ended is to be asked for
+        except (Rejected, Unknown):
+            if await self._cancel_successor(order):
+                return None
+            raise
+        if isinstance(raw, Report):
+            return raw
         try:
             report = self._placed(raw, order)
         except Unknown:
             return None  # accepted, by an exchange that says no more than that
         return report if report.state in AT_REST else None
+
+    async def _cancel(self, order: Order) -> Any:
+        """What ccxt answered, or the order's end where looking for it shows nothing to cancel."""
+        dialect = self._session.dialect
+        params = ccxt_books.cancelling(self._session, order)
+        exchange_order_id = order.exchange_order_id
+        if exchange_order_id is None and dialect.cancel_as_id:
+            exchange_order_id = dialect.told(order.client_order_id)
+        if exchange_order_id is None and dialect.cancel is None:
+            try:
+                seen = await self.find(order)
+            except Transient as error:
+                raise NotSent(f"cannot cancel an order that cannot be seen: {error}") from error
+            if seen is None:
+                raise OrderNotFound(order.client_order_id)
+            if seen.state in AT_REST:
+                return seen
+            exchange_order_id = seen.exchange_order_id
+        if exchange_order_id is None:
+            params[str(dialect.cancel)] = dialect.told(order.client_order_id)
+        return await self._cancel_by(exchange_order_id, order, params)
+
+    async def _cancel_by(self, exchange_order_id: str | None, order: Order, params: dict[str, Any]) -> Any:
+        return await self._session.cancel(exchange_order_id, order.symbol, params)
+
+    async def _cancel_successor(self, order: Order) -> bool:
+        """A stop that has triggered is another order, canceled by its own id. Whether there was one."""
+        try:
+            successor = await self._lookup.became(order)
+        except Transient as error:
+            raise Unknown(str(error)) from error
+        if successor is None:
+            return False
+        try:
+            await self._cancel_by(successor, order, {})
+        except OrderNotFound:
+            pass  # it has ended by itself
+        return True
 
     async def _pretended(self, order: Order) -> Report:
         """The dry run's answer, always the same for the same order."""
@@ -205,9 +271,11 @@ class CcxtVenue:
         symbols: Sequence[str | None] = each if demands.get("symbolRequired") else (None,)
         reports: dict[str, Report] = {}
         for symbol in symbols:
-            for params in ({}, {"trigger": True}) if demands.get("trigger") else ({},):
+            for params in ccxt_books.all_books(session, self._settings.market, symbol):
                 for raw in await session.ask("fetch_open_orders", symbol, None, None, params):
-                    name = str(raw.get("clientOrderId") or "").removeprefix(session.dialect.prefix)
+                    name = next(iter(ccxt_books.names_of(session, raw)), "").removeprefix(
+                        session.dialect.prefix
+                    )
                     report = ccxt_orders.report(raw, session.market(raw.get("symbol")), name)
                     reports[report.exchange_order_id] = report
         return tuple(reports.values())
@@ -221,21 +289,7 @@ class CcxtVenue:
     async def positions(self) -> Sequence[Position]:
         if self._settings.market == "spot" or not self._session.has("fetchPositions"):
             return ()
-        found = []
-        for raw in await self._session.ask("fetch_positions", list(self._settings.symbols) or None):
-            market, contracts = self._session.market(raw.get("symbol")), number(raw.get("contracts"))
-            if not market or not contracts:
-                continue
-            sign = -1 if raw.get("side") == "short" else 1
-            found.append(
-                Position(
-                    account=self.name,
-                    symbol=raw["symbol"],
-                    amount=abs(contracts) * sign * ccxt_markets.contract_size(market),
-                    average=number(raw.get("entryPrice")) or ZERO,
-                )
-            )
-        return tuple(found)
+        return await self._derivatives.positions()
 
     async def ticker(self, symbol: str) -> Ticker:
         if symbol not in self._markets:

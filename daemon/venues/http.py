@@ -18,7 +18,9 @@ import certifi
 import httptools
 import trio
 
-Kind = Literal["dns", "connect", "tls", "timeout", "closed", "protocol", "too_large"]
+from fks.venues.http_proxy import Proxy, ProxyRefused, tunnel
+
+Kind = Literal["dns", "connect", "proxy", "tls", "timeout", "closed", "protocol", "too_large"]
 
 MAX_BODY = 64 * 1024 * 1024  # the largest market list known is about 20 MB
 _CHUNK = 65536
@@ -128,7 +130,8 @@ class HttpClient:
     """Connections are pooled per origin. One client belongs to one trio run.
 
     `max_connections`: at most so many requests at once, others wait (within their own timeout).
-    `connect_timeout`: seconds for name, TCP and TLS together.
+    `connect_timeout`: seconds for name, TCP, proxy and TLS together.
+    `proxy`: every connection goes through it.
     """
 
     def __init__(
@@ -139,9 +142,11 @@ class HttpClient:
         connect_timeout: float = 10.0,
         max_body: int = MAX_BODY,
         tls: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self.opened = 0
         self._tls = tls
+        self._proxy = proxy
         self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
         self._slots = trio.CapacityLimiter(max_connections)
         self._idle_expiry = idle_expiry
@@ -209,29 +214,40 @@ class HttpClient:
         raise TransportError("timeout", f"cannot connect to {origin.host}:{origin.port}", maybe_sent=False)
 
     async def _connect(self, origin: Origin) -> _Connection:
-        try:
-            tcp = await trio.open_tcp_stream(origin.host, origin.port)
-        except OSError as error:
-            # Of a failed name trio raises gaierror, of failed addresses an OSError that groups them.
-            kind: Kind = "dns" if isinstance(error, trio.socket.gaierror) else "connect"
-            where = f"cannot reach {origin.host}:{origin.port}: {error}"
-            raise TransportError(kind, where, maybe_sent=False) from error
+        proxy = self._proxy
+        tcp = await _tcp(*((proxy.host, proxy.port) if proxy else (origin.host, origin.port)))
         self.opened += 1
-        if origin.scheme != "https":
-            return _Connection(tcp, tcp.socket)
-        if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=certifi.where())
-        stream = trio.SSLStream(tcp, self._tls, server_hostname=origin.host, https_compatible=True)
+        stream: trio.abc.Stream = tcp
         try:
-            await stream.do_handshake()
-        except (trio.BrokenResourceError, OSError) as error:
-            await trio.aclose_forcefully(stream)
-            detail = f"handshake with {origin.host}: {error.__cause__ or error}"
-            raise TransportError("tls", detail, maybe_sent=False) from error
+            if proxy is not None:
+                stream = await self._tunnel(stream, proxy, origin)
+            if origin.scheme == "https":
+                stream = await self._secured(stream, origin.host)
         except BaseException:
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(tcp)
             raise
         return _Connection(stream, tcp.socket)
+
+    async def _tunnel(self, stream: trio.abc.Stream, proxy: Proxy, origin: Origin) -> trio.abc.Stream:
+        if proxy.scheme == "https":
+            stream = await self._secured(stream, proxy.host)
+        try:
+            await tunnel(stream, proxy, origin.host, origin.port)
+        except (ProxyRefused, trio.BrokenResourceError, OSError) as error:
+            detail = f"{proxy.place} did not connect us with {origin.host}:{origin.port}: {error}"
+            raise TransportError("proxy", detail, maybe_sent=False) from error
+        return stream
+
+    async def _secured(self, stream: trio.abc.Stream, host: str) -> trio.abc.Stream:
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=certifi.where())
+        secured = trio.SSLStream(stream, self._tls, server_hostname=host, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except (trio.BrokenResourceError, OSError) as error:
+            detail = f"handshake with {host}: {error.__cause__ or error}"
+            raise TransportError("tls", detail, maybe_sent=False) from error
+        return secured
 
     async def aclose(self) -> None:
         """Close what is idle; what is under way fails on its own."""
@@ -239,6 +255,15 @@ class HttpClient:
         for idle in self._idle.values():
             while idle:
                 await trio.aclose_forcefully(idle.pop().stream)
+
+
+async def _tcp(host: str, port: int) -> trio.SocketStream:
+    try:
+        return await trio.open_tcp_stream(host, port)
+    except OSError as error:
+        # Of a failed name trio raises gaierror, of failed addresses an OSError that groups them.
+        kind: Kind = "dns" if isinstance(error, trio.socket.gaierror) else "connect"
+        raise TransportError(kind, f"cannot reach {host}:{port}: {error}", maybe_sent=False) from error
 
 
 def _serialise(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[Origin, bytes]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
+from math import inf
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ import trio
 from fks.domain.limits import Bucket
 from fks.venues import lazy_ccxt
 from fks.venues.http import HttpClient, Response, TransportError
+from fks.venues.http_proxy import Proxy
+from fks.venues.throttle import Throttle
 
 lazy_ccxt.install()
 
@@ -39,6 +42,7 @@ from ccxt.base.errors import (  # noqa: E402
 )
 
 _PARSE_IN_THREAD = 256 * 1024  # characters; json.loads takes about 3 ms for so many
+_WEBSOCKET = re.compile(r"(un_)?watch(_\w+)?|\w+_ws|spawn|delay|client|get_event_loop")
 _SIGNATURE = re.compile(r"(?i)(signature|sign|sig)=[^&\s\"']+")
 
 
@@ -49,12 +53,16 @@ class Call:
     `at_ms`: the time that the requests carry, epoch milliseconds; None is the clock's.
     `reserve`: share of the rate limit that this call must leave to others; None: it does not wait at all,
     and those after it wait the longer.
+    `patience_s`: longest wait for the rate limit before anything is sent; rather than that, Throttled.
+    `cost`: becomes what its requests have cost, in the units of the rate limit.
     `sent`: becomes True when a byte of any request may have been written.
     `written`: becomes True when the exchange has answered well to a request that changes something.
     """
 
     at_ms: int | None = None
     reserve: float | None = 0.0
+    patience_s: float = inf
+    cost: float = 0.0
     sent: bool = False
     written: bool = False
 
@@ -126,18 +134,20 @@ _ASYNCIO = _AsyncioStandIn("asyncio")
 
 
 class _TrioExchange:
-    """Goes before the exchange's class among the bases; attributes below are ccxt's unless marked."""
+    """Goes after the exchange's class and before ccxt's common base; attributes are ccxt's unless marked."""
 
     id: str
     timeout: int  # milliseconds
     markets: dict[str, Any] | None
+    markets_loading: object
     tokenBucket: dict[str, float]  # noqa: N815 - ccxt's name
     closed_by_user: bool
     session = None  # upstream merges a session's headers into every request: there must be none
     base_url = ""  # ours: scheme://host:port that replaces that of every request
     burst_s = 1.0  # ours: seconds' worth of the rate limit that may go at once
+    via: Proxy | None = None  # ours
     http: HttpClient | None = None  # ours
-    bucket: Bucket  # ours
+    throttler: Throttle
 
     def __del__(self) -> None:
         """Upstream closes or warns here; `close` is called explicitly."""
@@ -153,23 +163,21 @@ class _TrioExchange:
     def init_throttler(self, cost: float | None = None) -> None:  # noqa: ARG002 - ccxt's signature
         """Idle time is credited; upstream's bucket makes even a lone request wait."""
         rate = self.tokenBucket["refillRate"] * 1000
-        self.bucket = Bucket(rate=rate, burst=max(1.0, rate * self.burst_s))
+        self.throttler = Throttle(self.id, Bucket(rate=rate, burst=max(1.0, rate * self.burst_s)))
 
     async def throttle(self, cost: float | None = None) -> None:
-        """Wait for the rate limit. Who is cancelled while waiting has taken nothing."""
+        """Wait until a request may go. Raises NotSent, which with `sent` is only true of this request."""
         call = _call.get() or Call()
         cost = 1.0 if cost is None else cost
-        if call.reserve is not None:
-            while (wait := self.bucket.wait(trio.current_time(), cost, call.reserve)) > 0:  # noqa: ASYNC110 - time
-                await trio.sleep(wait)
-        self.bucket.take(trio.current_time(), cost)
+        await self.throttler.admit(cost, call.reserve, inf if call.sent else call.patience_s)
+        call.cost += cost
 
     def open(self, lazy: bool = False) -> None:
         if lazy and self.closed_by_user:
             raise ExchangeClosedByUser(f"{self.id}: closed")
         self.closed_by_user = False
         if self.http is None:
-            self.http = HttpClient()
+            self.http = HttpClient(proxy=self.via)
 
     async def close(self, clean_instance_data: bool = False) -> None:  # noqa: ARG002 - ccxt's signature
         self.closed_by_user = True
@@ -178,13 +186,12 @@ class _TrioExchange:
             await client.aclose()
 
     async def load_markets(self, reload: bool = False, params: dict[str, Any] | None = None) -> Any:
-        """Upstream shares one load among concurrent callers through an asyncio task; here each loads.
-
-        Three exchanges (delta, extended, poloniex) add number tables here, which are lost.
-        """
-        if self.markets and not reload:
-            return self.markets
-        return await self._upstream("load_markets_helper")(reload, params or {})
+        """Upstream shares one load among concurrent callers through an asyncio task; here each loads."""
+        if reload or not self.markets_loading:
+            self.markets_loading = None
+            await self._upstream("load_markets_helper")(reload, params or {})
+            self.markets_loading = True  # where upstream keeps its task; an empty list has been loaded, too
+        return self.markets
 
     async def load_markets_and_sign_in(self) -> None:
         await gather(self.load_markets(), self._upstream("sign_in")())
@@ -289,10 +296,6 @@ def _refuse(name: str) -> Any:
     return refused
 
 
-for _name in ("spawn", "delay", "client", "watch", "watch_multiple", "get_event_loop"):
-    setattr(_TrioExchange, _name, _refuse(_name))
-
-
 def exchange_ids() -> tuple[str, ...]:
     """Every exchange ccxt knows, without importing one."""
     return tuple(ccxt.exchanges)
@@ -309,7 +312,15 @@ def trio_exchange(exchange_id: str) -> type[Any]:
         home = sys.modules[base.__module__]
         if base.__module__.startswith("ccxt.async_support.") and getattr(home, "asyncio", None) is asyncio:
             home.__dict__["asyncio"] = _ASYNCIO
-    return type(exchange_id, (_TrioExchange, upstream), {})
+    return type(exchange_id, (upstream, _trio_base()), {})
+
+
+@cache
+def _trio_base() -> type[Any]:
+    """What goes between an exchange's class and ccxt's: an exchange's own `load_markets` calls ours."""
+    base = importlib.import_module("ccxt.async_support.base.exchange").Exchange
+    refused = {name: _refuse(name) for name in dir(base) if _WEBSOCKET.fullmatch(name)}
+    return type("TrioExchange", (_TrioExchange, base), refused)
 
 
 def in_thread(load: Any, *args: Any) -> Any:

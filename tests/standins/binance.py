@@ -1,462 +1,301 @@
-"""A local Binance spot server that checks keys, signatures and time, keeps an account, and can misbehave.
+"""A local Binance server, spot and USD-M futures, that checks keys, signatures and time and can misbehave.
 
-In a test: `async with BinanceStandIn() as exchange: ... exchange.url`. As a process:
-`python -m standins.binance --port 0`, steered through the `/_control` routes, prints its address.
+Both kinds of market share one wallet. Not modelled: margin trading, order lists, coin-margined futures.
 """
 
-import argparse
 import hashlib
 import hmac
-import json
-import socket
-import struct
-import sys
-import time
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qsl
 
-import httptools
-import trio
+from standins import binance_futures as futures
+from standins import binance_spot as spot
+from standins.account import Instrument
+from standins.book import Book
+from standins.orders import BookOrder, Reason, Refused, Trade
+from standins.server import KEY, SECRET, Answer, Fault, Request, Said, StandIn, json_answer, main
 
-from standins.binance_book import Book, BookError, BookOrder
+__all__ = ["KEY", "SECRET", "BinanceStandIn", "Fault", "Request"]
 
-KEY = "stand-in-key-0123456789"
-SECRET = "stand-in-secret-0123456789"
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 418: "I'm a teapot",
-            429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
-            503: "Service Unavailable", 504: "Gateway Timeout"}  # fmt: skip
-
-
-@dataclass
-class Fault:
-    """What happens to the next `count` requests whose "METHOD /path" begins with `route`.
-
-    `kind`: reset, close, hang, empty, html, cut, garbage, status, redirect, limit (429), ban (418).
-    `executed`: whether the request is carried out first. `seconds`: latency, or the Retry-After.
-    """
-
-    kind: str
-    route: str = "POST /api/v3/order"
-    executed: bool = False
-    count: int = 1
-    status: int = 503
-    seconds: float = 0.0
+INSTRUMENTS = (
+    Instrument("BTCUSDT", "BTC", "USDT", Decimal("0.00001"), Decimal("0.01")),
+    Instrument("ETHUSDT", "ETH", "USDT", Decimal("0.0001"), Decimal("0.01")),
+    Instrument("BTCUSDT", "BTC", "USDT", Decimal("0.001"), Decimal("0.10"), swap=True, fee=Decimal("0.0005")),
+    Instrument("ETHUSDT", "ETH", "USDT", Decimal("0.001"), Decimal("0.01"), swap=True, fee=Decimal("0.0005")),
+)
+MARKS = {"BTCUSDT": Decimal(50_000), "ETHUSDT": Decimal(2_500)}
 
 
-@dataclass
-class Request:
-    method: str = ""
-    target: str = ""
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    complete: bool = False
+class BinanceStandIn(StandIn):
+    """A local Binance with one account."""
 
-    def on_url(self, url: bytes) -> None:
-        self.target += url.decode("latin1")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.decode("latin1").lower(), value.decode("latin1")))
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
-    def payload(self) -> str:
-        """What is signed, with its signature."""
-        return self.target.partition("?")[2] + self.body.decode()
-
-    @property
-    def params(self) -> dict[str, str]:
-        return dict(parse_qsl(self.payload))
-
-
-@dataclass
-class Answer:
-    status: int
-    body: bytes
-    content_type: str = "application/json;charset=UTF-8"
-    headers: str = ""
-
-    def head(self) -> bytes:
-        first = f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'X')}"
-        lines = f"{first}\r\nContent-Type: {self.content_type}\r\n"
-        return f"{lines}Content-Length: {len(self.body)}\r\nServer: nginx\r\n{self.headers}\r\n".encode()
-
-
-def _json(value: Any, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value, separators=(",", ":")).encode())
-
-
-class BinanceStandIn:
-    """One server with one account; `clock` gives its time in seconds."""
-
-    def __init__(self, *, book: Book | None = None, clock: Callable[[], float] = time.time) -> None:
-        self.book = book or Book()
-        self.clock = clock
-        self.requests: list[Request] = []
-        self.faults: deque[Fault] = deque()
-        self.latency = 0.0
-        self.connections = 0
-        self.url = ""
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Requests received, by "METHOD /path"."""
-        return Counter(f"{one.method} {one.path}" for one in self.requests)
-
-    @property
-    def placements(self) -> list[Request]:
-        return [one for one in self.requests if (one.method, one.path) == ("POST", "/api/v3/order")]
-
-    @asynccontextmanager
-    async def running(self, port: int = 0) -> AsyncIterator["BinanceStandIn"]:
-        listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
-        self.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, self._serve, listeners)
-            yield self
-            nursery.cancel_scope.cancel()
-
-    async def __aenter__(self) -> "BinanceStandIn":
-        self._running = self.running()
-        return await self._running.__aenter__()
-
-    async def __aexit__(self, *error: Any) -> bool | None:
-        return await self._running.__aexit__(*error)
-
-    # --- the wire
-
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        self.connections += 1
-        try:
-            async with stream:
-                while (request := await _read(stream)) is not None:
-                    await self._respond(stream, request)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the client went away, or a fault closed the connection
-
-    async def _respond(self, stream: trio.SocketStream, request: Request) -> None:
-        if request.path.startswith("/_control/"):
-            await self._send(stream, self._control(request))
-            return
-        self.requests.append(request)
-        fault = self._fault(f"{request.method} {request.path}")
-        if self.latency:
-            await trio.sleep(self.latency)
-        answer = self.answer(request) if fault is None or fault.executed else None
-        if fault is None:
-            assert answer is not None
-            await self._send(stream, answer)
-        else:
-            await self._misbehave(stream, fault, answer or Answer(200, b"{}"))
+    placing = ("POST /api/v3/order", "POST /fapi/v1/order", "POST /fapi/v1/algoOrder")
 
     @staticmethod
-    async def _send(stream: trio.SocketStream, answer: Answer) -> None:
-        await stream.send_all(answer.head() + answer.body)
+    def make_book() -> Book:
+        return Book(INSTRUMENTS, dict(MARKS))
 
-    def _fault(self, route: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.count > 0 and route.startswith(fault.route):
-                fault.count -= 1
-                return fault
-        return None
+    def reply(self, request: Request) -> Answer:
+        futures_asked = _is_futures(request)
+        public = self._futures_public(request) if futures_asked else self._spot_public(request)
+        if public is not None:
+            return json_answer(public)
+        self._authenticate(request)
+        handlers: tuple[Callable[[Request], Any], ...] = (self._spot_private,)
+        if futures_asked:
+            handlers = (self._futures_trade, self._futures_lists, self._futures_account)
+        for handler in handlers:
+            if (found := handler(request)) is not None:
+                return json_answer(found)
+        raise self._said(-1100, f"no such endpoint: {request.route}", 404)
 
-    async def _misbehave(self, stream: trio.SocketStream, fault: Fault, answer: Answer) -> None:
-        if (instead := self._instead(fault)) is not None:
-            await self._send(stream, instead)
-            return
-        match fault.kind:
-            case "reset":
-                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                stream.socket.close()
-                raise trio.ClosedResourceError
-            case "hang":
-                while await stream.receive_some():
-                    pass
-            case "cut":
-                await stream.send_all(answer.head() + answer.body[: len(answer.body) // 2])
-            case "garbage":
-                await stream.send_all(b"NOT HTTP AT ALL\r\n\r\n")
-            case "close":
-                pass
-            case _:
-                raise ValueError(f"no fault {fault.kind!r}")
-        await stream.aclose()
+    def refusal(self, request: Request, refused: Refused) -> Answer:
+        codes = futures.CODES if _is_futures(request) else spot.CODES
+        code, text = codes[refused.reason]
+        return json_answer({"code": code, "msg": text}, 400)
 
-    def _instead(self, fault: Fault) -> Answer | None:
-        """The wrong answer of a fault that answers at all."""
-        html = b"<html><body>Just a moment...</body></html>"
-        refusal = (
-            b'{"code":-1003,"msg":"Too many requests; current limit is 6000 request weight per 1 MINUTE."}'
-        )
+    def too_many(self, fault: Fault) -> Answer:
         wait = f"Retry-After: {fault.seconds:.0f}\r\n" if fault.seconds else ""
-        answers = {
-            "empty": Answer(200, b""),
-            "html": Answer(200, html, "text/html"),
-            "status": Answer(fault.status, html, "text/html"),
-            "redirect": Answer(307, b"", headers=f"Location: {self.url}/api/v3/order\r\n"),
-            "limit": Answer(429, refusal, headers=wait),
-            "ban": Answer(418, refusal, headers=wait),
-        }
-        return answers.get(fault.kind)
+        text = "Too many requests; current limit is 6000 request weight per 1 MINUTE."
+        return json_answer({"code": -1003, "msg": text}, 418 if fault.kind == "ban" else 429, wait)
 
-    # --- the exchange
+    def order_rows(self) -> list[dict[str, Any]]:
+        return [_row(one) for one in self.book.orders]
 
-    def answer(self, request: Request) -> Answer:
-        try:
-            public = self._public(request)
-            if public is not None:
-                return _json(public)
-            self._authenticate(request)
-            return _json(self._private(request))
-        except BookError as error:
-            return _json({"code": error.code, "msg": error.message}, error.status)
-
-    def _public(self, request: Request) -> Any:
-        params = request.params
-        match (request.method, request.path):
-            case ("GET", "/api/v3/ping"):
-                return {}
-            case ("GET", "/api/v3/time"):
-                return {"serverTime": self._now()}
-            case ("GET", "/api/v3/exchangeInfo"):
-                return _exchange_info(self.book, self._now())
-            case ("GET", "/api/v3/ticker/24hr"):
-                return _ticker(self.book, params, self._now())
-            case ("GET", "/api/v3/ticker/price"):
-                symbol = self.book.symbol(params.get("symbol"))
-                return {"symbol": symbol.name, "price": str(self.book.marks[symbol.name])}
-            case ("GET", "/api/v3/ticker/bookTicker"):
-                symbol = self.book.symbol(params.get("symbol"))
-                price = str(self.book.marks[symbol.name])
-                return {
-                    "symbol": symbol.name,
-                    "bidPrice": price,
-                    "bidQty": "1",
-                    "askPrice": price,
-                    "askQty": "1",
-                }
-            case ("GET", "/api/v3/klines"):
-                return _klines(self.book, params, self._now())
-        return None
+    @staticmethod
+    def _said(code: int, text: str, status: int = 400) -> Said:
+        return Said(json_answer({"code": code, "msg": text}, status))
 
     def _authenticate(self, request: Request) -> None:
-        if dict(request.headers).get("x-mbx-apikey") != KEY:
-            raise BookError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
-        payload, _, signature = request.payload.rpartition("&signature=")
+        if request.header("x-mbx-apikey") != KEY:
+            raise self._said(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        payload, _, signature = (request.query + request.body.decode()).rpartition("&signature=")
         wanted = hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(signature, wanted):
-            raise BookError(-1022, "Signature for this request is not valid.")
-        params, now = request.params, self._now()
-        sent, window = int(params.get("timestamp", "0")), int(params.get("recvWindow", "5000"))
-        if sent > now + 1000:
-            raise BookError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
-        if now - sent > window:
-            raise BookError(-1021, "Timestamp for this request is outside of the recvWindow.")
+            raise self._said(-1022, "Signature for this request is not valid.")
+        params = request.params
+        sent, window = int(params.get("timestamp", 0)), int(params.get("recvWindow", 5000))
+        if sent > self.now + 1000:
+            raise self._said(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+        if self.now - sent > window:
+            raise self._said(-1021, "Timestamp for this request is outside of the recvWindow.")
 
-    def _private(self, request: Request) -> Any:
-        book, params, now = self.book, request.params, self._now()
-        match (request.method, request.path):
-            case ("POST", "/api/v3/order"):
-                return book.place(params, now).full()
-            case ("POST", "/api/v3/order/test"):
+    # --- spot
+
+    def _spot_public(self, request: Request) -> Any:
+        book, now, params = self.book, self.now, request.params
+        match request.route:
+            case "GET /api/v3/ping":
                 return {}
-            case ("GET", "/api/v3/order"):
-                return book.find(params, -2013, "Order does not exist.").row()
-            case ("DELETE", "/api/v3/order"):
-                order = book.find(params, -2011, "Unknown order sent.")
-                if not order.open:
-                    raise BookError(-2011, "Unknown order sent.")
-                book.cancel(order, now)
-                return order.row() | {"origClientOrderId": order.client_id, "clientOrderId": f"c-{order.id}"}
-            case ("GET", "/api/v3/openOrders"):
-                return [one.row() for one in self._orders(params) if one.open]
-            case ("GET", "/api/v3/allOrders"):
-                since = int(params.get("startTime", "0"))
-                return [one.row() for one in self._orders(params) if one.time >= since]
-            case ("GET", "/api/v3/myTrades"):
-                return self._trades(params)
-            case ("GET", "/api/v3/account"):
-                return _account(book, now)
-            case ("GET", "/sapi/v1/account/apiRestrictions"):
+            case "GET /api/v3/time":
+                return {"serverTime": now}
+            case "GET /api/v3/exchangeInfo":
+                symbols = [spot.instrument(one) for one in book.instruments.values() if not one.swap]
+                return {"timezone": "UTC", "serverTime": now, "rateLimits": [], "symbols": symbols}
+            case "GET /api/v3/ticker/24hr" | "GET /api/v3/ticker/price" | "GET /api/v3/ticker/bookTicker":
+                instrument = book.instrument(params.get("symbol"))
+                ticker = spot.ticker(instrument, book.mark(instrument), now)
+                return ticker | {"price": ticker["lastPrice"]}
+            case "GET /api/v3/klines":
+                return spot.candles(params, book.mark(book.instrument(params.get("symbol"))), now)
+        return None
+
+    def _spot_private(self, request: Request) -> Any:
+        book, params, now = self.book, request.params, self.now
+        match request.route:
+            case "POST /api/v3/order":
+                return spot.placed(book.place(spot.as_order(params, book), now))
+            case "POST /api/v3/order/test":
+                spot.as_order(params, book)
+                return {}
+            case "GET /api/v3/order":
+                return spot.order(self._order(params))
+            case "DELETE /api/v3/order":
+                order = self._cancel(params)
+                return spot.order(order) | {
+                    "origClientOrderId": order.client_id, "clientOrderId": f"c-{order.id}"
+                }  # fmt: skip
+            case "GET /api/v3/openOrders":
+                return self._orders(params, spot.order, lambda one: one.open)
+            case "GET /api/v3/allOrders":
+                return self._orders(params, spot.order, lambda _one: True)
+            case "GET /api/v3/myTrades":
+                return self._trades(params, spot.trade)
+            case "GET /api/v3/account":
+                return spot.account(book.account, now)
+            case "GET /sapi/v1/account/apiRestrictions":
                 return {"ipRestrict": True, "enableReading": True, "enableWithdrawals": False,
-                        "enableSpotAndMarginTrading": True}  # fmt: skip
-        raise BookError(-1100, f"no such endpoint: {request.method} {request.path}", 404)
+                        "enableSpotAndMarginTrading": True, "enableFutures": True}  # fmt: skip
+        return None
 
-    def _orders(self, params: dict[str, str]) -> list[BookOrder]:
-        name = params.get("symbol")
-        return [one for one in self.book.orders if name is None or one.symbol.name == name]
+    # --- futures
 
-    def _trades(self, params: dict[str, str]) -> list[dict[str, Any]]:
-        order, since = params.get("orderId"), int(params.get("startTime", "0"))
+    def _futures_public(self, request: Request) -> Any:
+        book, now, params = self.book, self.now, request.params
+        match request.route:
+            case "GET /fapi/v1/ping":
+                return {}
+            case "GET /fapi/v1/time":
+                return {"serverTime": now}
+            case "GET /fapi/v1/exchangeInfo":
+                symbols = [futures.instrument(one) for one in book.instruments.values() if one.swap]
+                return {"timezone": "UTC", "serverTime": now, "rateLimits": [], "symbols": symbols}
+            case "GET /fapi/v1/ticker/24hr":
+                instrument = book.instrument(params.get("symbol"), swap=True)
+                return spot.ticker(instrument, book.mark(instrument), now)
+            case "GET /fapi/v1/klines":
+                return spot.candles(params, book.mark(book.instrument(params.get("symbol"), swap=True)), now)
+        return None
+
+    def _futures_trade(self, request: Request) -> Any:
+        book, params, now = self.book, request.params, self.now
+        match request.route:
+            case "POST /fapi/v1/order":
+                if params.get("type") in futures.TRIGGERED:
+                    raise self._said(-4120, "Order type not supported for this endpoint. "
+                                            "Please use the Algo Order API endpoints instead.")  # fmt: skip
+                return futures.order(book.place(futures.as_order(params, book), now))
+            case "POST /fapi/v1/algoOrder":
+                return futures.algo(book.place(futures.as_order(params, book), now))
+            case "GET /fapi/v1/order" | "GET /fapi/v1/algoOrder":
+                return _row(self._order(params, swap=True, algo=_is_algo(request)))
+            case "DELETE /fapi/v1/order":
+                return futures.order(self._cancel(params, swap=True))
+            case "DELETE /fapi/v1/algoOrder":
+                order = self._cancel(params, swap=True, algo=True)
+                return {"algoId": order.id, "clientAlgoId": order.client_id, "code": "200", "msg": "success"}
+            case "DELETE /fapi/v1/allOpenOrders" | "DELETE /fapi/v1/algoOpenOrders":
+                return self._cancel_all(params, algo=_is_algo(request))
+        return None
+
+    def _futures_lists(self, request: Request) -> Any:
+        params = request.params
+        match request.route:
+            case "GET /fapi/v1/openOrders" | "GET /fapi/v1/openAlgoOrders":
+                wanted = _is_algo(request)
+                return self._orders(params, _row, lambda one: one.open and one.becomes == wanted, swap=True)
+            case "GET /fapi/v1/allOrders" | "GET /fapi/v1/allAlgoOrders":
+                wanted = _is_algo(request)
+                return self._orders(params, _row, lambda one: one.becomes == wanted, swap=True)
+            case "GET /fapi/v1/userTrades":
+                return self._trades(params, futures.trade, swap=True)
+        return None
+
+    def _futures_account(self, request: Request) -> Any:
+        book, params, account = self.book, request.params, self.book.account
+        match request.route:
+            case "GET /fapi/v2/positionRisk" | "GET /fapi/v3/positionRisk":
+                return self._positions(params)
+            case "GET /fapi/v2/account" | "GET /fapi/v3/account":
+                return {"assets": futures.balances(account, self.now), "positions": self._positions(params)}
+            case "GET /fapi/v2/balance" | "GET /fapi/v3/balance":
+                return futures.balances(account, self.now)
+            case "GET /fapi/v1/leverageBracket":
+                return [futures.brackets(one) for one in book.instruments.values() if one.swap]
+            case "POST /fapi/v1/leverage":
+                name = book.instrument(params.get("symbol"), swap=True).name
+                account.leverage[name] = Decimal(params["leverage"])
+                return {"leverage": int(params["leverage"]), "maxNotionalValue": "1000000", "symbol": name}
+            case "POST /fapi/v1/marginType":
+                name = book.instrument(params.get("symbol"), swap=True).name
+                isolated = params["marginType"] == "ISOLATED"
+                if account.isolated.get(name, False) == isolated:
+                    raise self._said(-4046, "No need to change margin type.")
+                account.isolated[name] = isolated
+                return {"code": 200, "msg": "success"}
+            case "GET /fapi/v1/positionSide/dual":
+                return {"dualSidePosition": account.hedge}
+            case "POST /fapi/v1/positionSide/dual":
+                self._set_hedge(params["dualSidePosition"] == "true")
+                return {"code": 200, "msg": "success"}
+        return None
+
+    def _set_hedge(self, hedge: bool) -> None:
+        if self.book.account.hedge == hedge:
+            raise Refused(Reason.SAME)
+        if any(one.instrument.swap for one in self.book.live.values()):
+            raise self._said(-4067, "Position side cannot be changed if there exists open orders.")
+        if self.book.positions:
+            raise Refused(Reason.BUSY)
+        self.book.account.hedge = hedge
+
+    def _positions(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         return [
-            one
-            for one in self.book.trades
-            if one["symbol"] == params.get("symbol")
-            and (order is None or str(one["orderId"]) == order)
-            and one["time"] >= since
+            futures.position(one, side, self.book.account, self.book.mark(one.instrument))
+            for (name, side), one in self.book.positions.items()
+            if params.get("symbol") in (None, name)
         ]
 
-    def _now(self) -> int:
-        return int(self.clock() * 1000)
+    # --- both
 
-    # --- for tests in another process
+    def _order(self, params: dict[str, Any], *, swap: bool = False, algo: bool = False) -> BookOrder:
+        instrument = None if algo and "symbol" not in params else self.book.instrument(
+            params.get("symbol"), swap=swap
+        )  # fmt: skip
+        names = ("algoId", "clientAlgoId") if algo else ("orderId", "origClientOrderId")
+        found = self.book.find(instrument, *(params.get(name) for name in names))
+        if found is None or found.becomes != algo:
+            raise Refused(Reason.NOT_FOUND)
+        return found
 
-    def _control(self, request: Request) -> Answer:
-        body = json.loads(request.body or b"{}")
-        match request.path.removeprefix("/_control/"):
-            case "fault":
-                self.faults.append(Fault(**body))
-            case "latency":
-                self.latency = float(body["seconds"])
-            case "mark":
-                self.book.set_mark(body["symbol"], Decimal(str(body["price"])), self._now())
-            case "fill":
-                order = self.book.find({k: str(v) for k, v in body.items()}, -2013, "Order does not exist.")
-                quantity = Decimal(str(body["quantity"]))
-                self.book.fill(order, quantity, Decimal(str(body.get("price", order.price))), self._now())
-            case "executions":
-                return _json(self.book.executions)
-            case "orders":
-                return _json([one.row() for one in self.book.orders])
-            case "counts":
-                return _json(self.counts)
-            case "requests":
-                return _json(
-                    [[one.method, one.target, one.headers, one.body.decode()] for one in self.requests]
-                )
-            case unknown:
-                return _json({"error": f"no control {unknown!r}"}, 404)
-        return _json({})
+    def _cancel(self, params: dict[str, Any], *, swap: bool = False, algo: bool = False) -> BookOrder:
+        """Cancelling has one code for what is not there and what has ended."""
+        try:
+            order = self._order(params, swap=swap, algo=algo)
+            self.book.cancel(order, self.now)
+        except Refused as refused:
+            raise Refused(Reason.NOT_OPEN if refused.reason is Reason.NOT_FOUND else refused.reason) from None
+        return order
 
+    def _cancel_all(self, params: dict[str, Any], *, algo: bool) -> dict[str, Any]:
+        instrument = self.book.instrument(params.get("symbol"), swap=True)
+        for one in list(self.book.live.values()):
+            if one.instrument == instrument and one.becomes == algo:
+                self.book.cancel(one, self.now)
+        return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
-async def _read(stream: trio.SocketStream) -> Request | None:
-    request = Request()
-    parser = httptools.HttpRequestParser(request)
-    while not request.complete:
-        data = await stream.receive_some(65536)
-        if not data:
-            return None
-        parser.feed_data(data)
-    request.method = parser.get_method().decode()
-    return request
+    def _orders(
+        self,
+        params: dict[str, Any],
+        row: Callable[[BookOrder], dict[str, Any]],
+        wanted: Callable[[BookOrder], bool],
+        *,
+        swap: bool = False,
+    ) -> list[dict[str, Any]]:
+        since = int(params.get("startTime", 0))
+        return [
+            row(one)
+            for one in self.book.orders
+            if one.instrument.swap == swap and params.get("symbol") in (None, one.instrument.name)
+            and wanted(one) and one.time >= since
+        ]  # fmt: skip
 
-
-def _exchange_info(book: Book, now: int) -> dict[str, Any]:
-    return {
-        "timezone": "UTC",
-        "serverTime": now,
-        "rateLimits": [],
-        "symbols": [
-            {
-                "symbol": one.name,
-                "status": "TRADING",
-                "baseAsset": one.base,
-                "baseAssetPrecision": 8,
-                "quoteAsset": one.quote,
-                "quotePrecision": 8,
-                "quoteAssetPrecision": 8,
-                "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT",
-                               "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"],
-                "isSpotTradingAllowed": True,
-                "isMarginTradingAllowed": False,
-                "filters": [
-                    {"filterType": "PRICE_FILTER", "minPrice": str(one.tick), "maxPrice": "1000000.00",
-                     "tickSize": str(one.tick)},
-                    {"filterType": "LOT_SIZE", "minQty": str(one.step), "maxQty": "9000.00000000",
-                     "stepSize": str(one.step)},
-                    {"filterType": "NOTIONAL", "minNotional": str(one.min_notional), "applyMinToMarket": True,
-                     "maxNotional": "9000000.00", "applyMaxToMarket": False, "avgPriceMins": 5},
-                ],
-                "permissions": [],
-                "permissionSets": [["SPOT"]],
-            }
-            for one in book.symbols.values()
-        ],
-    }  # fmt: skip
+    def _trades(
+        self, params: dict[str, Any], row: Callable[[Trade], dict[str, Any]], *, swap: bool = False
+    ) -> list[dict[str, Any]]:
+        order_id, since = params.get("orderId"), int(params.get("startTime", 0))
+        return [
+            row(one)
+            for one in self.book.trades
+            if one.order.instrument.swap == swap and one.order.instrument.name == params.get("symbol")
+            and order_id in (None, str(one.order.id)) and one.time >= since
+        ]  # fmt: skip
 
 
-def _ticker(book: Book, params: dict[str, str], now: int) -> dict[str, Any]:
-    symbol = book.symbol(params.get("symbol"))
-    price = str(book.marks[symbol.name])
-    prices = dict.fromkeys(
-        ("weightedAvgPrice", "prevClosePrice", "lastPrice", "bidPrice", "askPrice", "openPrice", "highPrice",
-         "lowPrice"),
-        price,
-    )  # fmt: skip
-    return {
-        **prices,
-        "symbol": symbol.name,
-        "priceChange": "0",
-        "priceChangePercent": "0",
-        "volume": "1",
-        "quoteVolume": price,
-        "openTime": now - 86_400_000,
-        "closeTime": now,
-        "count": 1,
-    }
+def _is_futures(request: Request) -> bool:
+    return request.path.startswith("/fapi/")
 
 
-def _klines(book: Book, params: dict[str, str], now: int) -> list[list[Any]]:
-    """Flat candles at the mark, the last one still open."""
-    price = str(book.marks[book.symbol(params.get("symbol")).name])
-    unit, text = {"m": 60, "h": 3600, "d": 86400}, params.get("interval", "1h")
-    step = int(text[:-1]) * unit[text[-1]] * 1000
-    first = now // step - int(params.get("limit", "500")) + 1
-    return [
-        [index * step, price, price, price, price, "1", (index + 1) * step - 1, price, 1, "0", "0", "0"]
-        for index in range(first, now // step + 1)
-    ]
+def _is_algo(request: Request) -> bool:
+    return "algo" in request.path.lower()
 
 
-def _account(book: Book, now: int) -> dict[str, Any]:
-    assets = sorted(book.free.keys() | book.locked.keys())
-    zero = Decimal(0)
-    return {
-        "makerCommission": 10,
-        "takerCommission": 10,
-        "canTrade": True,
-        "canWithdraw": False,
-        "canDeposit": True,
-        "updateTime": now,
-        "accountType": "SPOT",
-        "balances": [
-            {
-                "asset": one,
-                "free": f"{book.free.get(one, zero):.8f}",
-                "locked": f"{book.locked.get(one, zero):.8f}",
-            }
-            for one in assets
-        ],
-        "permissions": ["SPOT"],
-    }
-
-
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--port", type=int, default=0)
-    port = options.parse_args().port
-
-    async def serve() -> None:
-        async with BinanceStandIn().running(port) as exchange:
-            sys.stdout.write(f"{exchange.url}\n")
-            sys.stdout.flush()
-            await trio.sleep_forever()
-
-    trio.run(serve)
+def _row(one: BookOrder) -> dict[str, Any]:
+    if not one.instrument.swap:
+        return spot.order(one)
+    return futures.algo(one) if one.becomes else futures.order(one)
 
 
 if __name__ == "__main__":
-    main()
+    main(BinanceStandIn)

@@ -1,0 +1,312 @@
+"""`fks doctor`: what it finds, and that nothing is ever ordered or told in clear."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from cli_daemon import Daemon
+from fks.cli import main
+from fks.cli.doctor import port, table
+from fks.domain.diagnosis import Finding, Judgement, Verdict
+from fks.domain.secret import Secret
+from fks.domain.settings import AccountSettings, Settings
+from fks.venues.doctor import examine
+from standins.binance import BinanceStandIn
+from standins.bybit import BybitStandIn
+from standins.okx import OkxStandIn
+from standins.server import KEY, PASSPHRASE, SECRET, Fault, StandIn
+
+OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
+
+
+# --- an account
+
+
+def settings(exchange: StandIn | None = None, **changes: Any) -> Settings:
+    own: dict[str, Any] = {
+        "type": "binance",
+        "api_key": Secret(KEY),
+        "api_secret": Secret(SECRET),
+        "symbols": ("BTC/USDT",),
+        "base_url": exchange.url if exchange else "",
+    }
+    return Settings(
+        exchanges={"alice": AccountSettings(**(own | changes))},
+        default_exchange="alice",
+        timeout=2.0,
+        retry_delay=0.001,
+    )
+
+
+async def found_by(given: Settings) -> dict[str, Finding]:
+    found = await examine("alice", given, time.time)
+    assert {one.subject for one in found} == {"alice"}
+    return {one.check: one for one in found}
+
+
+@pytest.mark.real_time
+async def test_healthy_account_passes_every_check_and_is_only_read() -> None:
+    async with BinanceStandIn() as exchange:
+        found = await found_by(settings(exchange))
+        methods = {route.split()[0] for route in exchange.counts}
+    assert {one.verdict for one in found.values()} == {OK}, found
+    assert list(found) == [
+        "environment", "markets", "clock", "trading right", "withdrawal right", "balance", "minimum BTC/USDT",
+    ]  # fmt: skip
+    assert "real money" in found["environment"].detail
+    assert found["minimum BTC/USDT"].detail == "at least 0.0001 BTC, 5 USDT"
+    assert methods == {"GET"}
+
+
+STANDINS: dict[str, type[StandIn]] = {"binance": BinanceStandIn, "bybit": BybitStandIn, "okx": OkxStandIn}
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("hedge", [False, True])
+@pytest.mark.parametrize("where", STANDINS)
+async def test_derivatives_account_and_its_position_mode(where: str, hedge: bool) -> None:
+    async with STANDINS[where]() as exchange:
+        exchange.book.account.hedge = hedge
+        own = {"type": where, "market": "swap", "symbols": ("BTC/USDT:USDT",), "password": Secret(PASSPHRASE)}
+        found = await found_by(settings(exchange, **own))
+        routes = {one.route for one in exchange.requests}
+    assert {one.verdict for one in found.values()} <= {OK, WARN}, found
+    assert ("hedge" in found["position mode"].detail) == hedge
+    for check in ("markets", "trading right", "withdrawal right", "position mode", "balance"):
+        assert found[check].verdict is OK, found[check]
+    assert not [route for route in routes if not route.startswith("GET ")]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(("ahead", "verdict"), [(-1.0, WARN), (1.0, WARN), (4.0, FAIL)])
+async def test_skewed_clock_is_seen(ahead: float, verdict: Verdict) -> None:
+    async with BinanceStandIn(clock=lambda: time.time() - ahead) as exchange:
+        clock = (await found_by(settings(exchange)))["clock"]
+    assert clock.verdict is verdict
+    assert ("ahead of" in clock.detail) == (ahead > 0)
+
+
+@pytest.mark.real_time
+async def test_wrong_key_fails_where_the_balance_is_read_and_is_not_told() -> None:
+    key, secret = "a-canary-key-000000", "a-canary-secret-000000"
+    async with BinanceStandIn() as exchange:
+        found = await found_by(settings(exchange, api_key=Secret(key), api_secret=Secret(secret)))
+    assert found["balance"].verdict is FAIL
+    assert found["key's rights"].verdict is WARN
+    assert "signature=" not in str(found).replace("signature=***", "")
+    assert key not in str(found)
+    assert secret not in str(found)
+
+
+@pytest.mark.real_time
+async def test_exchange_that_cannot_be_reached_is_one_failure() -> None:
+    async with BinanceStandIn() as exchange:
+        gone = settings(exchange)
+    found = await found_by(gone)
+    assert [one.verdict for one in found.values()] == [OK, FAIL]
+    assert "base_url" not in found["markets"].detail
+    assert "127.0.0.1" in found["markets"].remedy
+
+
+@pytest.mark.real_time
+async def test_question_that_gets_no_answer_is_a_finding_and_the_rest_goes_on() -> None:
+    async with BinanceStandIn() as exchange:
+        exchange.faults.append(Fault("close", route="GET /api/v3/ticker", count=99))
+        exchange.faults.append(Fault("close", route="GET /sapi", count=99))
+        found = await found_by(settings(exchange))
+    assert found["key's rights"].verdict is found["minimum BTC/USDT"].verdict is WARN
+    assert found["balance"].verdict is OK
+
+
+@pytest.mark.real_time
+async def test_symbol_that_the_account_has_not() -> None:
+    async with BinanceStandIn() as exchange:
+        wrong = await found_by(settings(exchange, symbols=("BTC/USDX",)))
+        given = settings(exchange, symbols=())
+        aliased = await found_by(msgspec.structs.replace(given, symbols={"GOLD": "XAU/USDT"}))
+        narrowed = await found_by(msgspec.structs.replace(settings(exchange), symbols={"GOLD": "XAU/USDT"}))
+    assert (wrong["markets"].verdict, "BTC/USDX" in wrong["markets"].detail) == (FAIL, True)
+    assert (aliased["minimum XAU/USDT"].verdict, "'GOLD'" in aliased["minimum XAU/USDT"].detail) == (
+        WARN,
+        True,
+    )
+    assert "minimum XAU/USDT" not in narrowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"type": "kraken", "testnet": True}, "[exchanges.alice] testnet: kraken has none"),
+        ({"type": "binanse"}, "did you mean 'binance'"),
+        ({"api_secret": Secret("")}, "api_secret"),
+        ({"type": "paper", "symbols": ("NONSENSE",)}, "[exchanges.alice]"),
+    ],
+)
+async def test_impossible_account_is_one_failure_and_nothing_is_asked(
+    changes: dict[str, Any], told: str
+) -> None:
+    found = await found_by(settings(**changes))
+    assert found["configuration"].verdict is FAIL
+    assert told in found["configuration"].detail
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"testnet": True}, "no real money"),
+        ({"mode": "dry_run"}, "no order is sent"),
+    ],
+)
+async def test_environment_tells_whether_money_is_real(changes: dict[str, Any], told: str) -> None:
+    async with BinanceStandIn() as exchange:
+        found = await found_by(settings(exchange, **changes))
+    assert told in found["environment"].detail
+    assert found["balance"].verdict is OK
+
+
+@pytest.mark.real_time
+async def test_rights_cannot_be_told_on_binance_s_testnet() -> None:
+    """It has no such endpoint, and the live one must not be asked instead."""
+    async with BinanceStandIn() as exchange:
+        found = await found_by(settings(exchange, testnet=True))
+        assert not [route for route in exchange.counts if "sapi" in route]
+    assert found["key's rights"].verdict is WARN
+
+
+async def test_paper_account() -> None:
+    money = {"USDT": Decimal(1000)}
+    given = settings(
+        type="paper", base_url="", symbols=(), balance=money, prices={"BTC/USDT": Decimal(50_000)}
+    )
+    found = await found_by(given)
+    assert {check: one.verdict for check, one in found.items()} == {
+        "environment": OK, "balance": OK, "minimum BTC/USDT": OK,
+    }  # fmt: skip
+
+
+# --- the addresses
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with Daemon() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ((200, {"status": "ready"}), OK),
+        ((503, {"title": "x", "reasons": ["the daemon is stopping"]}), WARN),
+        ((200, b"<html>"), FAIL),
+        ((200, []), FAIL),
+        ((500, {"status": "ready"}), FAIL),
+        ((503, {"title": "Service Unavailable"}), FAIL),
+        ((404, {"title": "Not Found"}), FAIL),
+        ((0, None), FAIL),
+    ],
+)
+def test_who_answers_at_an_address(daemon: Daemon, reply: tuple[int, Any], verdict: Verdict) -> None:
+    daemon.replies["GET", "/readyz"] = reply
+    judged = port(daemon.address)
+    assert judged.verdict is verdict
+    assert ("stopping" in judged.detail) == (verdict is WARN)
+
+
+def test_address_where_nobody_listens(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        assert port(address).verdict is FAIL  # bound by another, who does not listen
+    assert port(address).verdict is OK
+    assert port("127.0.0.1:0").detail == "any free port"
+    elsewhere = port("203.0.113.7:8080")
+    assert (elsewhere.verdict, "does not have that address" in elsewhere.detail) == (FAIL, True)
+
+
+def test_unix_socket_where_nobody_listens(tmp_path: Path) -> None:
+    assert port(f"unix:{tmp_path}/door").verdict is OK
+    assert not list(tmp_path.iterdir())
+    assert port(f"unix:{tmp_path}/no/door").verdict is FAIL
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(f"{tmp_path}/door")
+    assert "did not clean up" in port(f"unix:{tmp_path}/door").detail
+    (tmp_path / "file").touch()
+    assert port(f"unix:{tmp_path}/file").verdict is FAIL
+
+
+# --- the command
+
+KRAKEN = '[exchanges.bob]\ntype = "kraken"\ntestnet = true\napi_key = "k"\napi_secret = "s"\n'
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.delenv("FKS_CONFIG", raising=False)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    config = tmp_path / "fks.toml"
+
+    def run(*args: str, text: str = "") -> Result:
+        server = (
+            '[server]\nlisten = ["127.0.0.1:0"]\nadmin = ["127.0.0.1:0"]\ntrusted_proxies = ["127.0.0.1"]\n'
+        )
+        config.write_text(server + text)
+        return CliRunner().invoke(main, ["--config", str(config), "doctor", *args], prog_name="fks")
+
+    return run
+
+
+def test_command_exits_0_when_nothing_fails(doctor: Callable[..., Result]) -> None:
+    result = doctor()
+    assert result.exit_code == 0, result.output
+    assert "paper" in result.stdout
+    assert "  ok    balance" in result.stdout
+
+
+def test_command_exits_1_when_something_fails(doctor: Callable[..., Result]) -> None:
+    result = doctor(text=KRAKEN)
+    assert result.exit_code == 1
+    assert "testnet: kraken has none" in result.stdout
+    assert "1 of" in result.stderr
+
+
+def test_command_gives_one_json_document(doctor: Callable[..., Result]) -> None:
+    document = json.loads(doctor("--json").stdout)
+    assert document["ok"] is True
+    assert {"subject", "check", "verdict", "detail", "remedy"} == set(document["findings"][0])
+    failing = doctor("--json", text=KRAKEN)
+    assert (json.loads(failing.stdout)["ok"], failing.exit_code) == (False, 1)
+
+
+def test_log_of_a_venue_does_not_get_into_the_answer(
+    doctor: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def examine(*_args: object) -> list[Finding]:
+        structlog.get_logger().warning("account_not_ready")
+        return []
+
+    monkeypatch.setattr("fks.venues.doctor.examine", examine)
+    assert json.loads(doctor("--json").output)["ok"] is True
+
+
+def test_table_names_each_subject_once_and_shows_remedies() -> None:
+    good = Judgement(OK, "fine").of("a", "one")
+    bad = Judgement(FAIL, "\x1b[2Jbad", "mend it").of("a", "two")
+    lines = table([good, bad, Judgement(OK, "fine").of("b", "one")])
+    assert lines[0].endswith("a\x1b[0m")
+    assert sum("-> mend it" in line for line in lines) == 1
+    assert not any("\x1b[2J" in line for line in lines)
+    assert lines.count("") == 1
