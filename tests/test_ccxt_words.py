@@ -78,9 +78,10 @@ def test_precision_becomes_a_step(mode: int, precision: float | None, step: str)
     assert as_market(raw, mode).amount_step == Decimal(step)
 
 
-def test_order_without_an_id_proves_nothing() -> None:
+@pytest.mark.parametrize("name", [None, "", "<html>Just a moment...</html>", '{"code": 1}', "x" * 200])
+def test_order_without_an_id_proves_nothing(name: str | None) -> None:
     with pytest.raises(Unknown):
-        report({"id": None, "status": "open"}, {}, NAME)
+        report({"id": name, "status": "open"}, {}, NAME)
 
 
 def test_market_list_is_narrowed_to_the_account_s_kind() -> None:

@@ -118,3 +118,17 @@ def test_while_trading_is_halted_a_reversal_only_closes() -> None:
 
 def test_an_unknown_position_is_not_taken_for_none() -> None:
     assert refusal(intent("close"), view(market(SWAP))) == "close.unknown"
+
+
+def test_a_market_order_for_more_than_the_opposite_position_is_a_reversal() -> None:
+    """In hedge mode one order would open a short beside the long; two mean the same in both modes."""
+    known = view(market(SWAP), exposure=exposure({SWAP: dec(2)}))
+    close, entry = planned(intent("sell", amount=dec(5)), known)
+    assert (close.leg, close.amount, close.reduce_only) == (Leg.CLOSE, dec(2), True)
+    assert (entry.leg, entry.amount, entry.parent) == (Leg.ENTRY, dec(3), close.id)
+
+
+def test_a_hair_more_than_the_opposite_position_is_no_reversal() -> None:
+    known = view(market(SWAP, min_amount=dec("0.01")), exposure=exposure({SWAP: dec(2)}))
+    (entry,) = planned(intent("sell", amount=dec("2.001")), known)
+    assert entry.leg is Leg.ENTRY

@@ -112,7 +112,7 @@ def test_selling_what_an_exit_may_sell_first_is_sent_reduce_only() -> None:
     assert planned(intent("sell", amount=dec(5)), protected)[0].reduce_only
     assert refusal(intent("sell", amount=dec(6)), protected) == "risk.reduce_only"
     bare = dataclasses.replace(protected, exposure=exposure({SWAP: dec(5)}))
-    assert not planned(intent("sell", amount=dec(5)), bare)[0].reduce_only
+    assert planned(intent("sell", amount=dec(5)), bare)[0].reduce_only
     spot = order("s", Leg.STOP_LOSS, Side.SELL, amount=dec(5), state=State.OPEN)
     known = view(exposure=exposure({SPOT: dec(5)}, (spot,)), trading=TradingState.REDUCE)
     assert not planned(intent("sell", amount=dec(5)), known)[0].reduce_only

@@ -167,12 +167,41 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
         leverage=alert.leverage,
         margin_mode=alert.margin_mode,
     )
-    if risk.must_not_turn(view.exposure, entry):
+    if (turn := _turning(intent, view, entry)) is not None:
+        return _reverse(turn, replace_view(view, position=_booked(view)), size, limits)
+    if _only_reduces(view, entry):
         entry = replace(entry, reduce_only=True)
     risk.check_trading(view.trading, view.exposure, entry)
     risk.check(entry, view.price, view.exposure, limits)
     way = make_way(_in_the_way(entry, view))
     return Planned((entry, *_legs(intent, view, entry, reference)), way.cancel, way.add)
+
+
+def _booked(view: View) -> Decimal:
+    position = view.exposure.positions.get(view.market.symbol)
+    return position.amount if position else ZERO
+
+
+def _only_reduces(view: View, entry: Order) -> bool:
+    """What is meant to reduce a contract says so: else, in hedge mode, it would open the other side
+    beside it, and in one-way mode it could turn a position that is smaller than thought.
+    """
+    if view.market.kind == "spot":
+        return False
+    return risk.must_not_turn(view.exposure, entry) or risk.reduces(view.exposure, entry)
+
+
+def _turning(intent: Intent, view: View, entry: Order) -> Intent | None:
+    """The reversal that a market order for more than the opposite position is; None when it is none."""
+    held = _booked(view) if view.market.kind != "spot" else ZERO
+    against = held < 0 if entry.side is Side.BUY else held > 0
+    rest = entry.amount - abs(held)
+    if not against or entry.reduce_only or entry.type is not OrderType.MARKET or rest <= 0:
+        return None
+    if view.trading is not TradingState.ACTIVE or rest < sizing.minimum(view.market, view.price):
+        return None
+    alert = replace(intent.alert, amount=rest, notional=None, percent=None, position_size=None)
+    return replace(intent, alert=alert)
 
 
 def _in_the_way(entry: Order, view: View) -> list[Order]:
@@ -294,6 +323,7 @@ def _leg(
         price=None if stop else at,
         stop_price=at if stop else None,
         reduce_only=view.market.kind != "spot",
+        margin_mode=entry.margin_mode,
         parent=entry.id,
         attached=attached,
         not_before=0.0 if attached else HELD,

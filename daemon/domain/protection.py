@@ -131,7 +131,8 @@ def _family_steps(family: Family, left: Decimal, ground: Ground) -> Steps:
             return make_way([stop for stop in resting if not stop.cancel_requested])
         return Steps(release=_sized(reached, family.entry, left, ground))
     selling = sum((leg.remaining for leg in targets if not is_held(leg)), start=ZERO)
-    return _stop_steps(family, stops, floor_to(left - selling, ground.step), ground)
+    rest = max(ZERO, left - selling)  # a sale beside the take profit may have left less than it is selling
+    return _stop_steps(family, stops, floor_to(rest, ground.step), ground)
 
 
 def _stop_steps(family: Family, stops: Sequence[Order], target: Decimal, ground: Ground) -> Steps:

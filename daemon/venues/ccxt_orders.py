@@ -1,5 +1,6 @@
 """What ccxt's unified orders and trades prove of ours. Pure."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +13,13 @@ from fks.domain.orders import State
 from fks.venues.ccxt_markets import contract_size, number
 
 
+_AN_ID = re.compile(r"[^\s<>{}\"]{1,128}")
+
+
 def report(raw: dict[str, Any], raw_market: dict[str, Any], client_order_id: str) -> Report:
     """What ccxt's unified order proves. Raises Unknown for one without an id: it proves nothing."""
     exchange_order_id = str(raw.get("id") or "")
-    if not exchange_order_id:
+    if not _AN_ID.fullmatch(exchange_order_id):  # some exchanges' parsers pass a web page on as the id
         raise Unknown("the exchange answered without an order id")
     size = contract_size(raw_market)
     filled = (number(raw.get("filled")) or ZERO) * size
