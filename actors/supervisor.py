@@ -47,7 +47,7 @@ from fks.infra.metrics import Metrics
 from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, mailbox, supervise
 from fks.ledger import Journal, Reader, Write
 from fks.venues.account import Account
-from fks.venues.accounts import make_account
+from fks.venues.accounts import AccountMaker
 from fks.venues.outlook import Outlook
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
@@ -153,7 +153,16 @@ class Daemon:
         make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=time.time)
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
-        outlooks = {name: await self._account(actors, name) for name in self.loaded.settings.exchanges}
+        maker = AccountMaker(
+            self.loaded.settings,
+            self.store,
+            self.journal,
+            markets=self.loaded.state_dir / "markets",
+            wall=time.time,
+            on_call=self.metrics.exchange_call,
+        )
+        names = self.loaded.settings.exchanges
+        outlooks = {name: await self._account(actors, maker, name) for name in names}
         self.metrics.pulled.accounts = {name: one.status for name, one in self.accounts.items()}
         boxes = [ref for own in self.mailboxes.values() for ref in (own.sizing, own.exchange, own.follower)]
         self.metrics.pulled.mailboxes = [self.journal_ref, audit_ref, metrics_ref, *boxes]
@@ -161,11 +170,9 @@ class Daemon:
         actors.start_soon(self._obey_signals, audit_ref)
         await self._open_addresses(actors, outlooks)
 
-    async def _account(self, actors: trio.Nursery, name: str) -> Outlook:
+    async def _account(self, actors: trio.Nursery, maker: AccountMaker, name: str) -> Outlook:
         settings = self.loaded.settings
-        account = await make_account(
-            name, settings, self.store, self.journal, wall=time.time, on_call=self.metrics.exchange_call
-        )
+        account = await maker.make(name)
         self.accounts[name] = account
         outlook = Outlook(account, settings.sizing, settings.risk)
         sizing, sizing_inbox = mailbox(f"sizing/{name}", Sizing.MAILBOX, Look)

@@ -12,7 +12,6 @@ from fks.domain.money import ZERO
 from fks.domain.orders import State
 from fks.venues.ccxt_markets import contract_size, number
 
-
 _AN_ID = re.compile(r"[^\s<>{}\"]{1,128}")
 
 

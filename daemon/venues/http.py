@@ -11,6 +11,7 @@ import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -57,12 +58,19 @@ class _Connection:
     socket: trio.socket.SocketType
     idle_since: float = 0.0
     requests: int = 0
+    poll: select.poll = field(init=False, default_factory=select.poll)
+
+    def __post_init__(self) -> None:
+        self.poll.register(self.socket.fileno(), select.POLLIN)
 
     def stale(self) -> bool:
         """Readable while idle: closed, reset or unasked-for data. It must not carry another request."""
-        poll = select.poll()
-        poll.register(self.socket.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(self.poll.poll(0))
+
+
+@lru_cache(256)
+def _canonical(name: bytes) -> str:
+    return "-".join(word.capitalize() for word in name.decode("latin1").split("-"))
 
 
 @dataclass(slots=True)
@@ -92,7 +100,7 @@ class _Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.complete:
             return
-        key = "-".join(word.capitalize() for word in name.decode("latin1").split("-"))
+        key = _canonical(name)
         text = value.decode("latin1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
@@ -169,10 +177,19 @@ class HttpClient:
             sent = True
 
         with trio.move_on_after(timeout):
-            async with self._slots:
+            await self._slot()
+            try:
                 connection = await self._connection(origin)
                 return await self._exchange(origin, connection, wire, about_to_send)
+            finally:
+                self._slots.release()
         raise TransportError("timeout", f"no answer within {timeout:g} s", maybe_sent=sent)
+
+    async def _slot(self) -> None:
+        try:
+            self._slots.acquire_nowait()
+        except trio.WouldBlock:
+            await self._slots.acquire()
 
     async def _exchange(
         self, origin: Origin, connection: _Connection, wire: bytes, about_to_send: Callable[[], None]

@@ -46,6 +46,9 @@ _WEBSOCKET = re.compile(r"(un_)?watch(_\w+)?|\w+_ws|spawn|delay|client|get_event
 _SIGNATURE = re.compile(r"(?i)(signature|sign|sig)=[^&\s\"']+")
 
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch  # needs no escaping, whoever encodes it
+
+
 @dataclass(slots=True)
 class Call:
     """What the requests of one unified call share.
@@ -156,6 +159,17 @@ class _TrioExchange:
     def milliseconds() -> int:
         call = _call.get()
         return time.time_ns() // 1_000_000 if call is None or call.at_ms is None else call.at_ms
+
+    @staticmethod
+    def urlencode(params: Any = None, doseq: bool = False, sort: bool = False) -> str:
+        """Upstream's result; most orders need none of its care, which costs a tenth of a request."""
+        parts: list[str] = []
+        for key, value in (params or {}).items():
+            text = value if isinstance(value, str) else str(value) if type(value) is int else ""
+            if sort or not (type(key) is str and _UNRESERVED(key) and _UNRESERVED(text)):
+                return str(ccxt.Exchange.urlencode(params, doseq, sort))
+            parts.append(f"{key}={text}")
+        return "&".join(parts)
 
     async def sleep(self, milliseconds: float) -> None:
         await trio.sleep(milliseconds / 1000)
