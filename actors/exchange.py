@@ -33,7 +33,6 @@ PULSE_S = 1.0  # how often what waits for a time (a pause, a bucket) is looked a
 class Exchange:
     """Sends the planned orders of one account and finds out what became of each."""
 
-    MAILBOX: ClassVar = 1  # a second wake-up would say nothing new
     RESTART: ClassVar = Restart(times=5, window=60.0)
 
     tasks: trio.Nursery

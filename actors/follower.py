@@ -31,7 +31,6 @@ MARK_AGE_S = 1.0
 class Follower:
     """Follows, cancels and protects the open orders of one account."""
 
-    MAILBOX: ClassVar = 1  # a second wake-up would say nothing new
     RESTART: ClassVar = Restart(times=5, window=60.0)
 
     tasks: trio.Nursery

@@ -30,7 +30,6 @@ OnDrift = Callable[[str, str, float], None]
 class Reconciler:
     """Compares orders, positions and balances; reports what is new, and what is over."""
 
-    MAILBOX: ClassVar = 1
     RESTART: ClassVar = Restart(times=5, window=60.0)
 
     tasks: trio.Nursery

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from fks.domain.decide import decide
 from fks.domain.errors import Overloaded, Refusal
 from fks.domain.messages import Balance, Exposure, Intent, Look, Market, TradingState
+from fks.domain.orders import IllegalTransition
 from fks.domain.risk import effective_trading
 from fks.kernel import Restart
 from fks.ledger import Ledger
@@ -30,7 +31,6 @@ Change = Callable[[Ledger], Any]
 class Sizing:
     """Reads what is undecided, gathers a view of the account, writes the decision down."""
 
-    MAILBOX: ClassVar = 1  # a second wake-up would say nothing new
     RESTART: ClassVar = Restart()
 
     tasks: trio.Nursery
@@ -59,6 +59,8 @@ class Sizing:
                     pass
             except* Overloaded as full:  # nothing was written; the next pulse comes again
                 self.account.log.warning("decision_postponed", reason=str(full.exceptions[0]))
+            except* IllegalTransition as late:  # a write that was given up as too slow came through
+                self.account.log.info("decided_already", reason=str(late.exceptions[0]))
 
     async def _decide_batch(self) -> bool:
         """Decide what can be decided of the oldest intents. Whether there may be more at once."""

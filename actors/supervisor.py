@@ -31,11 +31,10 @@ from fks.actors.reconciler import Reconciler
 from fks.actors.sizing import Sizing
 from fks.domain.addresses import networks
 from fks.domain.errors import Fatal, Overloaded, Refusal
-from fks.domain.events import Kind, alert_event, order_event
+from fks.domain.events import Kind, wakes
 from fks.domain.gate import GateRules
 from fks.domain.messages import Event, Look, Ticker
-from fks.domain.orders import AT_REST, LIVE, State
-from fks.domain.outcome import AlertState
+from fks.domain.orders import State
 from fks.domain.secret import Secret
 from fks.infra.audit import AuditExporter
 from fks.infra.config import Loaded
@@ -65,26 +64,6 @@ class Running(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Mailboxes:
-    """An account's wake-up calls."""
-
-    sizing: Ref[Look]
-    exchange: Ref[Look]
-    follower: Ref[Look]
-    reconciler: Ref[Look]
-
-
-# Which event makes whom look. Missing one would cost a pulse (a second), not an order.
-_ENDS = {order_event(state) for state in AT_REST}
-_LIVES = {order_event(state) for state in LIVE}
-_EXCHANGE = _ENDS | _LIVES | {order_event(State.PLANNED), Kind.ORDER_RESIZED}
-_FOLLOWER = _ENDS | _LIVES | {Kind.CANCEL_REQUESTED}
-_SIZING = _ENDS
-_RECONCILER = {Kind.ALARM}  # something was impossible or unprovable: what does the exchange say?
-_ALL_SIZING = {alert_event(AlertState.ACCEPTED), Kind.TRADING_STATE}
-
-
-@dataclass(slots=True)
 class Daemon:
     """Everything that lives as long as the process."""
 
@@ -98,7 +77,7 @@ class Daemon:
     waiters: Waiters = field(default_factory=Waiters)
     events: Broadcast[Sequence[Event]] = field(default_factory=Broadcast)
     accounts: dict[str, Account] = field(default_factory=dict)
-    mailboxes: dict[str, Mailboxes] = field(default_factory=dict)
+    mailboxes: dict[str, dict[str, Ref[Look]]] = field(default_factory=dict)
     backlog: int = 0
     refused_at: float = float("-inf")  # by the journal, last: disk full or locked
     draining: bool = False
@@ -164,7 +143,7 @@ class Daemon:
         names = self.loaded.settings.exchanges
         outlooks = {name: await self._account(actors, maker, name) for name in names}
         self.metrics.pulled.accounts = {name: one.status for name, one in self.accounts.items()}
-        boxes = [ref for own in self.mailboxes.values() for ref in (own.sizing, own.exchange, own.follower)]
+        boxes = [ref for own in self.mailboxes.values() for ref in own.values()]
         self.metrics.pulled.mailboxes = [self.journal_ref, audit_ref, metrics_ref, *boxes]
         actors.start_soon(self._watch_backlog)
         actors.start_soon(self._obey_signals, audit_ref)
@@ -175,20 +154,18 @@ class Daemon:
         account = await maker.make(name)
         self.accounts[name] = account
         outlook = Outlook(account, settings.sizing, settings.risk)
-        sizing, sizing_inbox = mailbox(f"sizing/{name}", Sizing.MAILBOX, Look)
-        exchange, exchange_inbox = mailbox(f"exchange/{name}", Exchange.MAILBOX, Look)
-        follower, follower_inbox = mailbox(f"follower/{name}", Follower.MAILBOX, Look)
-        reconciler, reconciler_inbox = mailbox(f"reconciler/{name}", Reconciler.MAILBOX, Look)
-        self.mailboxes[name] = Mailboxes(sizing, exchange, follower, reconciler)
-
-        def start(make: Make[Look], inbox: Inbox[Look], policy: Restart) -> None:
-            actors.start_soon(self._contained, account, make, inbox, policy)
-
-        start(lambda tasks: Exchange(tasks, account, settings.symbols), exchange_inbox, Exchange.RESTART)
-        start(lambda tasks: Sizing(tasks, outlook), sizing_inbox, Sizing.RESTART)
-        start(lambda tasks: Follower(tasks, account), follower_inbox, Follower.RESTART)
         drift = self.metrics.drift
-        start(lambda tasks: Reconciler(tasks, account, drift), reconciler_inbox, Reconciler.RESTART)
+        makers: dict[str, tuple[Make[Look], Restart]] = {
+            "exchange": (lambda tasks: Exchange(tasks, account, settings.symbols), Exchange.RESTART),
+            "sizing": (lambda tasks: Sizing(tasks, outlook), Sizing.RESTART),
+            "follower": (lambda tasks: Follower(tasks, account), Follower.RESTART),
+            "reconciler": (lambda tasks: Reconciler(tasks, account, drift), Reconciler.RESTART),
+        }
+        boxes = self.mailboxes[name] = {}
+        for actor, (make, policy) in makers.items():
+            # one wake-up waits: a second would say nothing new
+            boxes[actor], inbox = mailbox(f"{actor}/{name}", 1, Look)
+            actors.start_soon(self._contained, account, make, inbox, policy)
         return outlook
 
     async def _vital(self, nursery: trio.Nursery, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
@@ -218,18 +195,11 @@ class Daemon:
     def _wake(self, events: Sequence[Event]) -> None:
         """The journal's fan-out: an offer that finds the mailbox full finds the same wake-up there."""
         for event in events:
-            if event.kind in _ALL_SIZING:
-                for boxes in self.mailboxes.values():
-                    boxes.sizing.offer(Look())
-            elif (own := self.mailboxes.get(event.account or "")) is not None:
-                if event.kind in _EXCHANGE:
-                    own.exchange.offer(Look())
-                if event.kind in _FOLLOWER:
-                    own.follower.offer(Look())
-                if event.kind in _SIZING:
-                    own.sizing.offer(Look())
-                if event.kind in _RECONCILER:
-                    own.reconciler.offer(Look())
+            accounts = self.mailboxes if event.account is None else (event.account,)
+            for actor in wakes(event.kind):
+                for account in accounts:
+                    if (boxes := self.mailboxes.get(account)) is not None:
+                        boxes[actor].offer(Look())
 
     # --- the addresses
 

@@ -102,8 +102,12 @@ class Reply(Generic[R]):
         self._error = error
         self._ready.set()
 
-    async def get(self) -> R:
+    async def done(self) -> None:
+        """Return when there is an answer, whichever."""
         await self._ready.wait()
+
+    async def get(self) -> R:
+        await self.done()
         if self._error is not None:
             raise self._error
         return self._value[0]

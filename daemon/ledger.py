@@ -244,14 +244,18 @@ class Journal:
     async def write_all(self, operations: Sequence[Callable[[Ledger], Any]], *, within: float = 5.0) -> None:
         """Run changes in this order; return when all are on disk. One that raises does not undo the others.
 
-        Raises as `write`: the first error.
+        Raises as `write`, the first error, or Overloaded; but only when each change has been answered,
+        so that what is still unchanged then may be decided anew.
         """
-        replies = [Reply[Any]() for _ in operations]
+        writes = [Write(operation, Reply[Any]()) for operation in operations]
+        taken = [write for write in writes if self._ref.offer(write)]  # at one go: one commit takes them all
         with trio.fail_after(within):
-            for operation, reply in zip(operations, replies, strict=True):
-                await self._ref.tell(Write(operation, reply))
-            for reply in replies:
-                await reply.get()
+            for write in taken:
+                await write.reply.done()
+        for write in taken:
+            await write.reply.get()
+        if len(taken) < len(writes):
+            raise Overloaded("the journal's mailbox is full")
 
     async def offer(self, operation: Callable[[Ledger], R], *, within: float = 5.0) -> R:
         """As `write`, but refused at once when the mailbox is full. Raises Overloaded."""

@@ -41,10 +41,10 @@ prices = { "BTC/USDT" = 50000.0 }
 class Daemon:
     """One life after another of the daemon on one state directory."""
 
-    def __init__(self, folder: Path, config: str = PAPER) -> None:
+    def __init__(self, folder: Path, config: str = PAPER, *, head: str = "") -> None:
         self.folder = folder
         self.config = folder / "fks.toml"
-        self.config.write_text(CONFIG + config)
+        self.config.write_text(head + CONFIG + config)
         self.config.chmod(0o600)
         self.log = folder / "log.jsonl"
         self.process: subprocess.Popen[bytes] | None = None
@@ -158,6 +158,7 @@ def request(
     path: str,
     body: bytes,
     headers: dict[str, str] | None,
+    *,
     patience_s: float = 15.0,
 ) -> Reply:
     connection = http.client.HTTPConnection(*address, timeout=patience_s)
@@ -174,9 +175,9 @@ def _address(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def running(folder: Path, config: str = PAPER) -> Iterator[Daemon]:
+def running(folder: Path, config: str = PAPER, *, head: str = "") -> Iterator[Daemon]:
     """A daemon, ended by force if the test did not end it."""
-    daemon = Daemon(folder, config).start()
+    daemon = Daemon(folder, config, head=head).start()
     try:
         yield daemon
     finally:

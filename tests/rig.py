@@ -14,6 +14,7 @@ from fks.actors.follower import Follower
 from fks.actors.sizing import Sizing
 from fks.domain import ids
 from fks.domain.alerts import Alert, parse_alert
+from fks.domain.events import wakes
 from fks.domain.limits import Breaker, BreakerRules, Bucket
 from fks.domain.messages import AccountStatus, Event, Look, NewAlert, Order
 from fks.domain.settings import RiskSettings, SizingSettings
@@ -72,9 +73,10 @@ class Rig:
     async def _live(self, scope: trio.CancelScope) -> None:
         boxes = {name: mailbox(name, 1, Look) for name in ("exchange", "sizing", "follower")}
 
-        def wake(_events: Sequence[Event]) -> None:
-            for ref, _ in boxes.values():
-                ref.offer(Look())
+        def wake(events: Sequence[Event]) -> None:
+            for event in events:
+                for actor in wakes(event.kind) & boxes.keys():
+                    boxes[actor][0].offer(Look())
 
         self.journal.observers = [wake]
         makers: dict[str, Any] = {

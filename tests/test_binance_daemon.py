@@ -1,10 +1,7 @@
 """The real daemon and the real ccxt against a local Binance that checks signatures and keeps the book."""
 
 import json
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,28 +10,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from process import TESTS, running
+from exchange_process import Exchange as ExchangeProcess
+from process import running
 from standins.binance import KEY, SECRET
 
 
-class Exchange:
-    """The stand-in as a process, steered through its control routes."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "standins.binance"], cwd=TESTS, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-
-    def control(self, name: str, **body: Any) -> Any:
-        data = json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self.url}/_control/{name}", data, timeout=10) as reply:
-            return json.load(reply)
-
-    def fault(self, kind: str, **more: Any) -> None:
-        self.control("fault", kind=kind, **more)
-
+class Exchange(ExchangeProcess):
     def placements(self) -> list[dict[str, str]]:
         """The parameters of every order request that arrived, executed or not."""
         found = []
@@ -42,10 +23,6 @@ class Exchange:
             path, _, query = target.partition("?")
             if (method, path) == ("POST", "/api/v3/order"):
                 found.append({name: values[0] for name, values in parse_qs(query or body).items()})
-        return found
-
-    def executions(self) -> dict[str, int]:
-        found: dict[str, int] = self.control("executions")
         return found
 
 

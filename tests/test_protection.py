@@ -192,3 +192,10 @@ def test_a_stop_gives_way_when_the_position_shrinks_and_comes_back_smaller() -> 
     gone = replace(going, state=State.CANCELED)
     assert steps(gone, successor, position="0.6") == Steps(release=((successor.id, dec("0.6")),))
     assert steps(gone, successor, position="0") == Steps(cancel=(successor.id,))
+
+
+def test_a_close_leaves_what_comes_after_it_alone() -> None:
+    close = order("c", Leg.CLOSE, Side.SELL, amount=dec(1), not_before=HELD, alert_id="a2")
+    later = order("n", alert_id="a3")
+    assert next_steps([OPEN_STOP, close, later], [], {}, ground()) == Steps(cancel=("s",))
+    assert next_steps([close, later], [], {}, ground()) == Steps(release=(("c", dec(1)),))

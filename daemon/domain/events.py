@@ -6,7 +6,7 @@ alert's as `alert_<state>` (`domain.outcome.AlertState`); the others are here.
 
 from enum import StrEnum
 
-from fks.domain.orders import State
+from fks.domain.orders import AT_REST, LIVE, State
 from fks.domain.outcome import AlertState
 
 
@@ -31,3 +31,26 @@ def order_event(state: State) -> str:
 
 def alert_event(state: AlertState) -> str:
     return f"alert_{state}"
+
+
+_ENDS = {order_event(state) for state in AT_REST}
+_LIVES = {order_event(state) for state in LIVE}
+_PLANNED = order_event(State.PLANNED)
+
+# Who of an account's actors has something to look at. Missing one would cost a pulse, not an order.
+_WAKES: dict[str, set[str]] = {
+    "sizing": _ENDS | {alert_event(AlertState.ACCEPTED), Kind.TRADING_STATE},
+    "exchange": _ENDS | _LIVES | {_PLANNED, Kind.ORDER_RESIZED},
+    # what is planned may be held, waiting for something that has happened already
+    "follower": _ENDS | _LIVES | {_PLANNED, Kind.ORDER_RESIZED, Kind.CANCEL_REQUESTED},
+    "reconciler": {Kind.ALARM},
+}
+_BY_KIND = {
+    kind: frozenset(actor for actor, kinds in _WAKES.items() if kind in kinds)
+    for kind in set().union(*_WAKES.values())
+}
+
+
+def wakes(kind: str) -> frozenset[str]:
+    """The actors that an event of this kind wakes: of its account, or of all when it names none."""
+    return _BY_KIND.get(kind, frozenset())

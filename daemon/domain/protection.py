@@ -66,7 +66,9 @@ def needs_mark(orders: Iterable[Order]) -> bool:
 def next_steps(
     live: Sequence[Order], families: Sequence[Family], parents: Mapping[str, Order], ground: Ground
 ) -> Steps:
-    """For one symbol: its live orders, the families that have a live leg, the live orders' parents."""
+    """For one symbol: its live orders, oldest first, the families that have a live leg, the live
+    orders' parents.
+    """
     if closes := [order for order in live if order.leg is Leg.CLOSE]:
         return _close_steps(closes, live, ground)
     freed = [one for one in live if one.leg is Leg.ENTRY and is_held(one) and one.parent in parents]
@@ -99,8 +101,8 @@ def _close_steps(closes: Sequence[Order], live: Sequence[Order], ground: Ground)
     held = [close for close in closes if is_held(close)]
     if len(held) < len(closes):
         return Steps()  # one is on its way: what it leaves is not known yet
-    own = {close.alert_id for close in closes}
-    others = [order for order in live if order.alert_id not in own]
+    # Only what came before it: a later entry waits behind the close (`dispatch`) and is not its business.
+    others = live[: live.index(held[0])]
     if others:
         return Steps(cancel=tuple(order.id for order in others if not order.cancel_requested))
     amount = floor_to(abs(ground.position), ground.step)
