@@ -95,3 +95,13 @@ def test_check_names_accounts_and_paths(invoke: Callable[..., Result], tmp_path:
     assert result.exit_code == 0, result.output
     assert str(tmp_path / "fks.db") in result.stdout
     assert "paper: paper, spot, live, default" in result.stdout
+
+
+def test_check_tells_what_only_the_account_itself_can_tell(
+    invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    config = tmp_path / "kraken.toml"
+    config.write_text('[exchanges.kraken]\napi_key = "k"\napi_secret = "czNj"\ntestnet = true\n')
+    result = invoke("check", "--config", str(config))
+    assert result.exit_code == 78
+    assert "[exchanges.kraken] testnet" in result.stderr

@@ -11,6 +11,12 @@ class Fatal(FksError):
     exit_code = 70
 
 
+class Misconfigured(Fatal):
+    """The configuration holds, but this account can never work with it. A restart would not help."""
+
+    exit_code = 78
+
+
 class Transient(FksError):
     """A question (never a placement) got no answer. Asking again is safe."""
 

@@ -22,6 +22,29 @@ if TYPE_CHECKING:
 ORDERS_PER_S, BURST = 200.0, 400.0
 
 
+def try_out(name: str, settings: Settings) -> None:
+    """Make the account's venue and throw it away; nobody is asked. Raises Misconfigured."""
+    own = settings.exchanges[name]
+    if own.type == "paper":
+        PaperVenue(name, own, wall=lambda: 0.0)
+    else:
+        _ccxt_venue(name, own, settings, None)
+
+
+def _ccxt_venue(name: str, own: AccountSettings, settings: Settings, shared: "Shared | None") -> Venue:
+    # The import costs 45 MB: not for those who only try the daemon on paper.
+    from fks.venues.ccxt_venue import CcxtVenue
+
+    return CcxtVenue(
+        name,
+        own,
+        timeout=settings.timeout,
+        retry_attempts=settings.retry_attempts,
+        retry_delay=settings.retry_delay,
+        shared=shared,
+    )
+
+
 class AccountMaker:
     """Makes the accounts of one daemon, with what those on the same exchange have in common."""
 
@@ -60,19 +83,10 @@ class AccountMaker:
         )
 
     def _ccxt(self, name: str, own: AccountSettings) -> Venue:
-        # The imports cost 45 MB: not for those who only try the daemon on paper.
-        from fks.venues.ccxt_venue import CcxtVenue
         from fks.venues.market_table import Shared
 
         self._shared = self._shared or Shared(self._markets)
-        return CcxtVenue(
-            name,
-            own,
-            timeout=self._settings.timeout,
-            retry_attempts=self._settings.retry_attempts,
-            retry_delay=self._settings.retry_delay,
-            shared=self._shared,
-        )
+        return _ccxt_venue(name, own, self._settings, self._shared)
 
     async def _paper(self, name: str, own: AccountSettings) -> Venue:
         symbols = tuple(self._settings.symbols.values())

@@ -10,7 +10,7 @@ import structlog
 import trio
 from ccxt.base.errors import InvalidNonce, OrderNotFound
 
-from fks.domain.errors import Fatal, NotSent, PlacementError, Rejected, Transient
+from fks.domain.errors import Misconfigured, NotSent, PlacementError, Rejected, Transient
 from fks.domain.settings import AccountSettings
 from fks.venues.ccxt_dialects import dialect_of, family_of
 from fks.venues.ccxt_errors import (
@@ -213,12 +213,14 @@ def make_exchange(name: str, settings: AccountSettings, timeout: float) -> Any:
     except ValueError:
         near = difflib.get_close_matches(settings.type, exchange_ids(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise Fatal(f"[exchanges.{name}] type: there is no exchange {settings.type!r}{hint}") from None
+        detail = f"[exchanges.{name}] type: there is no exchange {settings.type!r}{hint}"
+        raise Misconfigured(detail) from None
     if "maxRetriesOnFailure" in repr(settings.options):
-        raise Fatal(f"[exchanges.{name}] options: maxRetriesOnFailure would send orders twice; remove it")
+        detail = "maxRetriesOnFailure would send orders twice; remove it"
+        raise Misconfigured(f"[exchanges.{name}] options: {detail}")
     base = urlsplit(settings.base_url)
     if settings.base_url and (base.scheme not in ("http", "https") or not base.netloc):
-        raise Fatal(f"[exchanges.{name}] base_url: needs the form https://host:port")
+        raise Misconfigured(f"[exchanges.{name}] base_url: needs the form https://host:port")
     exchange = kind(
         {
             **{theirs: getattr(settings, ours).reveal() for theirs, ours in _CREDENTIALS.items()},
@@ -242,12 +244,12 @@ def make_exchange(name: str, settings: AccountSettings, timeout: float) -> Any:
     ]
     if missing:
         ours = _CREDENTIALS.get(missing[0], missing[0])
-        raise Fatal(f"[exchanges.{name}] {ours}: {settings.type} needs it")
+        raise Misconfigured(f"[exchanges.{name}] {ours}: {settings.type} needs it")
     if settings.testnet:
         try:
             enter_sandbox(exchange, settings.market)
         except NoSandbox as error:
-            raise Fatal(
+            raise Misconfigured(
                 f"[exchanges.{name}] testnet: {error}; instead of it use the paper exchange, "
                 'mode = "dry_run", or a simulator at base_url'
             ) from None
@@ -263,4 +265,4 @@ def _proxy(name: str, settings: AccountSettings) -> Proxy | None:
     try:
         return parse_proxy(settings.proxy.reveal()) if settings.proxy else None
     except ValueError as error:
-        raise Fatal(f"[exchanges.{name}] proxy: {error}") from None
+        raise Misconfigured(f"[exchanges.{name}] proxy: {error}") from None

@@ -13,7 +13,7 @@ import trio
 from ccxt.base.errors import OrderNotFound
 
 from fks.domain.dispatch import is_exit
-from fks.domain.errors import Fatal, NotSent, PlacementError, Rejected, Transient, Unknown
+from fks.domain.errors import Misconfigured, NotSent, PlacementError, Rejected, Transient, Unknown
 from fks.domain.messages import Balance, Market, Order, Position, Report, Ticker
 from fks.domain.orders import AT_REST, State
 from fks.domain.settings import AccountSettings
@@ -83,7 +83,7 @@ class CcxtVenue:
         missing = set(self._settings.symbols) - loaded.markets.keys()
         if missing:
             where = f"{self._settings.type} has no {self._settings.market} market {min(missing)!r}"
-            raise Fatal(f"[exchanges.{self.name}] symbols: {where}")
+            raise Misconfigured(f"[exchanges.{self.name}] symbols: {where}")
         self._adopt(loaded)
         try:
             await self._session.sync_clock()

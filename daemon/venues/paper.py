@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import trio
 
-from fks.domain.errors import Fatal, Transient
+from fks.domain.errors import Misconfigured, Transient
 from fks.domain.messages import Balance, Fill, Market, Order, Position, Report, Ticker
 from fks.domain.orders import OrderType
 from fks.domain.settings import AccountSettings
@@ -60,7 +60,7 @@ class PaperVenue:
         try:
             return PaperBook(self._settings, self._symbols)
         except ValueError as error:
-            raise Fatal(f"[exchanges.{self._name}]: {error}; correct prices or symbols") from None
+            raise Misconfigured(f"[exchanges.{self._name}]: {error}; correct prices or symbols") from None
 
     def restore(self, history: Sequence[tuple[Order, Fill]], live: Sequence[Order]) -> None:
         """Start anew from the journal: the account's fills, and its orders that are not at rest."""
