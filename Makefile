@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check conformance bench format lock types clean
+.PHONY: demo test check conformance bench soak simulate format lock types clean
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -24,6 +24,12 @@ conformance: $(VENV)/dev  ## the same calls through ccxt on asyncio and on trio,
 bench: $(VENV)/run  ## speed and memory next to upstream ccxt and to a plain reference service (about a minute)
 	$(PIP) install --require-hashes -r requirements-bench.lock
 	$(BIN)/fks bench $(ARGS)
+
+soak: $(VENV)/dev  ## 200 kills of the real daemon under load (about ten minutes)
+	PYTHONPATH=tests $(BIN)/python -m crash --rounds $(or $(ROUNDS),200)
+
+simulate: $(VENV)/dev  ## seeded executions of the whole daemon; SEEDS=1000000 for the night
+	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(or $(SEEDS),10000) --jobs 2
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -40,6 +40,8 @@ class Exchange:
     aliases: dict[str, str]
     _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
+    _born: float = field(init=False, default_factory=trio.current_time)
+    _claimed: dict[str, float] = field(init=False, default_factory=dict)  # when, by the monotonic clock
 
     async def start(self) -> None:
         """Connect; from then on exits go, and entries when the earlier life is reconciled."""
@@ -80,13 +82,15 @@ class Exchange:
 
     async def _take_up(self) -> list[trio.Event]:
         """Look up what is in flight and in nobody's hands. Attached legs are their entry's business."""
-        unresolved = [
-            order
-            for order in await self.account.live()
-            if order.state in IN_FLIGHT and order.id not in self._busy
-        ]
-        entries = {order.id for order in unresolved} | self._busy
-        return [self._spawn(self._resolve, one) for one in unresolved if one.parent not in entries]
+        async with self._turn:  # a claim and the start of its task are one step
+            # Asked before the ledger: a task that ends meanwhile has written down what the answer lacks.
+            busy = set(self._busy)
+            live = await self.account.live()
+            for settled in self._claimed.keys() - {order.id for order in live}:
+                del self._claimed[settled]
+            unresolved = [order for order in live if order.state in IN_FLIGHT and order.id not in busy]
+            entries = {order.id for order in unresolved} | busy
+            return [self._spawn(self._resolve, one) for one in unresolved if one.parent not in entries]
 
     # --- sending
 
@@ -107,6 +111,7 @@ class Exchange:
                 if not claimed:
                     return
                 for order in claimed:
+                    self._claimed[order.id] = trio.current_time()
                     if not order.attached:
                         account.bucket.take(now)
                         legs = [leg for leg in claimed if leg.attached and leg.parent == order.id]
@@ -227,7 +232,10 @@ class Exchange:
         if features.window_s is None:
             return False
         margin = features.lag_s + (CLOCK_SKEW_S if features.window_s > 0 else 0.0)
-        return self.account.wall() > (order.send_by or 0.0) + margin
+        # A wall clock that was set forward opens nothing: as much time must have passed by the clock that
+        # never jumps, since the claim or, for one of an earlier life, since this one began.
+        waited = trio.current_time() - self._claimed.get(order.id, self._born)
+        return self.account.wall() > (order.send_by or 0.0) + margin and waited >= features.window_s + margin
 
     async def _not_placed(self, order: Order) -> None:
         """Absence proven: a new attempt with a new id while the signal is fresh, else a refusal."""

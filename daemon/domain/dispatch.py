@@ -1,5 +1,6 @@
 """Which planned orders may be sent now, and in which order. Pure: the ledger asks it inside `claim`."""
 
+import math
 from collections.abc import Sequence
 
 from fks.domain.messages import Order
@@ -25,7 +26,9 @@ def dispatchable(live: Sequence[Order], now: float) -> list[Order]:
     for order in live:
         kinds = ahead.setdefault(order.symbol, set())
         if order.state is State.PLANNED:
-            free = order.not_before <= now and not order.attached and not order.cancel_requested
+            # A clock that was set back cannot measure the pause: the venue's own silence still holds.
+            due = order.not_before <= now or (now < order.updated_at and order.not_before < math.inf)
+            free = due and not order.attached and not order.cancel_requested
             if free and not kinds & _conflicts(order):
                 ready.append(order)
             if order.leg.protective:

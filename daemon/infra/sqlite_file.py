@@ -15,7 +15,7 @@ import apsw
 from fks.infra.sqlite_schema import APPLICATION_ID, DERIVED
 from fks.ledger import JournalBroken, JournalLocked, SchemaTooNew
 
-BUSY_MS = 1500  # a locked database is told to the sender within 2 s
+BUSY_MS = 700  # two commits may wait one after the other, and a sender is answered within 2 s
 CHECKPOINT_PAGES = 1000
 BALLAST_BYTES = 8 << 20
 

@@ -33,6 +33,7 @@ class Lookup:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._others: dict[str, set[str]] = {}  # by our name: orders that were looked into and are not it
 
     async def find(self, order: Order) -> Report | None:
         """The order's report, or None when every route there is says "not there".
@@ -149,14 +150,20 @@ class Lookup:
         }
         if own_id:
             ids &= {own_id}
-        if ids and (len(ids) > _MOST_TRADES or not self._session.has("fetchOrder")):
+        others = self._others.setdefault(order.client_order_id, set())
+        ids -= others
+        if ids and not self._session.has("fetchOrder"):
             raise Transient(f"{len(ids)} orders have traded {order.symbol} since: cannot look into them")
-        for exchange_order_id in sorted(ids):
+        for exchange_order_id in sorted(ids)[:_MOST_TRADES]:
             raw = await self._fetch(exchange_order_id, order, {})
             if raw is None:
                 raise Transient(f"order {exchange_order_id} has trades and cannot be seen: it may be ours")
             if self._mine([raw], order, own_id):
                 return raw
+            others.add(exchange_order_id)
+        if ids - others:
+            count = len(ids - others)
+            raise Transient(f"{count} more orders have traded {order.symbol} since: not looked into yet")
         return None
 
     def _mine(self, rows: Sequence[_Raw], order: Order, own_id: str | None) -> _Raw | None:
