@@ -126,8 +126,8 @@ def _reverse(intent: Intent, view: View, size: SizingSettings, limits: RiskSetti
     if alert.position_size:
         alert = replace(alert, amount=abs(alert.position_size), notional=None, percent=None)
     flat = {symbol: one for symbol, one in view.exposure.positions.items() if symbol != view.market.symbol}
-    live = tuple(order for order in view.exposure.live if order.symbol != view.market.symbol)
-    after = replace_view(view, exposure=replace(view.exposure, positions=flat, live=live))
+    # What is to be canceled counts on: it may be filled before that.
+    after = replace_view(view, exposure=replace(view.exposure, positions=flat))
     entering = _enter(replace(intent, alert=alert), after, size, limits)
     close, (entry, *legs) = closing.orders[0], entering.orders
     entry = replace(entry, parent=close.id, not_before=HELD)

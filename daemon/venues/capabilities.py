@@ -25,7 +25,7 @@ _WIRE = (_IDS, _SAME)
 # First those that trade on a local stand-in, which checks signatures and time; then that our order id is
 # on the wire; then that every request is what ccxt makes of it without us.
 VERIFIED_BY: dict[str, tuple[str, ...]] = {
-    "binance": ("test_ccxt_venue", *_WIRE),
+    "binance": ("test_ccxt_orders", *_WIRE),
     "bybit": ("test_ccxt_orders", *_WIRE),
     "okx": ("test_ccxt_orders", *_WIRE),
     "kraken": _WIRE,

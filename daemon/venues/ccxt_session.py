@@ -203,18 +203,22 @@ class Session:
             self._clock_at = float("-inf")
 
 
-def make_exchange(name: str, settings: AccountSettings, timeout: float) -> Any:
-    """The configured ccxt object, nothing sent yet. Raises Fatal for what the configuration has wrong.
-
-    `timeout`: seconds for one request.
-    """
+def _kind(name: str, settings: AccountSettings) -> Any:
     try:
-        kind = trio_exchange(settings.type)
+        return trio_exchange(settings.type)
     except ValueError:
         near = difflib.get_close_matches(settings.type, exchange_ids(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         detail = f"[exchanges.{name}] type: there is no exchange {settings.type!r}{hint}"
         raise Misconfigured(detail) from None
+
+
+def make_exchange(name: str, settings: AccountSettings, timeout: float) -> Any:
+    """The configured ccxt object, nothing sent yet. Raises Fatal for what the configuration has wrong.
+
+    `timeout`: seconds for one request.
+    """
+    kind = _kind(name, settings)
     if "maxRetriesOnFailure" in repr(settings.options):
         detail = "maxRetriesOnFailure would send orders twice; remove it"
         raise Misconfigured(f"[exchanges.{name}] options: {detail}")
