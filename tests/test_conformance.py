@@ -19,7 +19,7 @@ from conformance.calls import CALLS, FAULTS, REPLIES, VITAL, account, markets
 from conformance.compare import compare, different
 from conformance.recorder import Wire
 from conformance.sides import Outcome
-from fks.venues import trio_ccxt
+from fks.venues import ccxt_helpers, trio_ccxt
 from fks.venues.trio_ccxt import exchange_ids, trio_exchange
 
 BIG = ["binance", "binanceusdm", "bybit", "okx", "kraken", "krakenfutures", "coinbase", "kucoin", "gate",
@@ -28,7 +28,7 @@ ASYNC_SUPPORT = Path(inspect.getfile(trio_exchange("binance").__mro__[1])).paren
 REPLACED = {
     name
     for one in trio_exchange("binance").__mro__
-    if one.__module__ == trio_ccxt.__name__
+    if one.__module__ in (trio_ccxt.__name__, ccxt_helpers.__name__)
     for name in vars(one)
     if not name.startswith("__")
 }

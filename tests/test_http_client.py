@@ -222,6 +222,8 @@ async def test_redirect_is_handed_back_and_never_followed() -> None:
     ("url", "header"),
     [
         ("http://127.0.0.1:1/", "a\r\nX-Injected: b"),
+        ("http://127.0.0.1:1/", "a\rX-Injected: b"),
+        ("http://127.0.0.1:1/?a=b\nX-Injected: b", "a"),
         ("http://127.0.0.1:1/", "\u20ac"),
         ("ftp://127.0.0.1/", "a"),
     ],
@@ -229,6 +231,20 @@ async def test_redirect_is_handed_back_and_never_followed() -> None:
 async def test_request_that_cannot_be_said_is_not_sent(url: str, header: str) -> None:
     error = await failure(HttpClient(), url, name=header)
     assert (error.kind, error.maybe_sent) == ("protocol", False)
+
+
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [("", "/"), ("?", "/"), ("?a=/?b", "/?a=/?b"), ("/a%2Fb?c=%20#top", "/a%2Fb?c=%20"), ("#?a", "/")],
+)
+async def test_target_is_the_address_as_it_was_signed(address: str, target: str) -> None:
+    async def mirror(stream: trio.SocketStream) -> None:
+        while request := await read_request(stream):
+            await stream.send_all(answer(request.split(b" ")[1]))
+
+    async with server(mirror) as url:
+        responses, _ = await get(url + address)
+    assert responses[0].body.decode() == target
 
 
 async def test_cancelling_closes_the_connection_at_once() -> None:

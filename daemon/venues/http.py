@@ -5,11 +5,10 @@ elsewhere, and for an order they are the difference between "send it again" and 
 Redirects are never followed: a 307 would post a signed order a second time, to somebody else.
 """
 
-import select
 import ssl
 import zlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -20,6 +19,7 @@ import httptools
 import trio
 
 from fks.venues.http_proxy import Proxy, ProxyRefused, tunnel
+from fks.venues.http_socket import TcpStream, open_tcp
 
 Kind = Literal["dns", "connect", "proxy", "tls", "timeout", "closed", "protocol", "too_large"]
 
@@ -36,8 +36,7 @@ class TransportError(Exception):
         self.maybe_sent = maybe_sent
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """Header names are in canonical case (`Retry-After`); repeated headers are joined by a comma."""
 
     status: int
@@ -54,18 +53,12 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True)
 class _Connection:
+    """`stream` is what to speak through: `tcp`, or the TLS on it. Closing the one closes the other."""
+
     stream: trio.abc.Stream
-    socket: trio.socket.SocketType
+    tcp: TcpStream
     idle_since: float = 0.0
     requests: int = 0
-    poll: select.poll = field(init=False, default_factory=select.poll)
-
-    def __post_init__(self) -> None:
-        self.poll.register(self.socket.fileno(), select.POLLIN)
-
-    def stale(self) -> bool:
-        """Readable while idle: closed, reset or unasked-for data. It must not carry another request."""
-        return bool(self.poll.poll(0))
 
 
 @lru_cache(256)
@@ -156,7 +149,7 @@ class HttpClient:
         self._tls = tls
         self._proxy = proxy
         self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
-        self._slots = trio.CapacityLimiter(max_connections)
+        self._slots = trio.Semaphore(max_connections)
         self._idle_expiry = idle_expiry
         self._connect_timeout = connect_timeout
         self._max_body = max_body
@@ -171,16 +164,12 @@ class HttpClient:
         """
         origin, wire = _serialise(method, url, headers, body)
         sent = False
-
-        def about_to_send() -> None:
-            nonlocal sent
-            sent = True
-
         with trio.move_on_after(timeout):
             await self._slot()
             try:
-                connection = await self._connection(origin)
-                return await self._exchange(origin, connection, wire, about_to_send)
+                connection = self._reusable(origin) or await self._new(origin)
+                sent = True
+                return await self._exchange(origin, connection, wire)
             finally:
                 self._slots.release()
         raise TransportError("timeout", f"no answer within {timeout:g} s", maybe_sent=sent)
@@ -191,13 +180,10 @@ class HttpClient:
         except trio.WouldBlock:
             await self._slots.acquire()
 
-    async def _exchange(
-        self, origin: Origin, connection: _Connection, wire: bytes, about_to_send: Callable[[], None]
-    ) -> Response:
+    async def _exchange(self, origin: Origin, connection: _Connection, wire: bytes) -> Response:
         answer = _Answer(self._max_body)
         reusable = False
         try:
-            about_to_send()
             await connection.stream.send_all(wire)
             await _receive(connection.stream, answer)
             response = Response(
@@ -214,18 +200,22 @@ class HttpClient:
                 connection.idle_since = trio.current_time()
                 self._idle[origin].append(connection)
             else:
-                await trio.aclose_forcefully(connection.stream)
+                connection.tcp.close()
 
-    async def _connection(self, origin: Origin) -> _Connection:
-        if self._closed:
-            raise TransportError("closed", "the client is closed", maybe_sent=False)
+    def _reusable(self, origin: Origin) -> _Connection | None:
+        """Readable while idle means closed, reset or unasked-for data: not to carry another request."""
         idle = self._idle[origin]
         while idle:
             connection = idle.pop()
             fresh = trio.current_time() - connection.idle_since < self._idle_expiry
-            if fresh and not connection.stale():
+            if fresh and not connection.tcp.readable:
                 return connection
-            await trio.aclose_forcefully(connection.stream)
+            connection.tcp.close()
+        return None
+
+    async def _new(self, origin: Origin) -> _Connection:
+        if self._closed:
+            raise TransportError("closed", "the client is closed", maybe_sent=False)
         with trio.move_on_after(self._connect_timeout):
             return await self._connect(origin)
         raise TransportError("timeout", f"cannot connect to {origin.host}:{origin.port}", maybe_sent=False)
@@ -241,9 +231,9 @@ class HttpClient:
             if origin.scheme == "https":
                 stream = await self._secured(stream, origin.host)
         except BaseException:
-            await trio.aclose_forcefully(tcp)
+            tcp.close()
             raise
-        return _Connection(stream, tcp.socket)
+        return _Connection(stream, tcp)
 
     async def _tunnel(self, stream: trio.abc.Stream, proxy: Proxy, origin: Origin) -> trio.abc.Stream:
         if proxy.scheme == "https":
@@ -271,12 +261,12 @@ class HttpClient:
         self._closed = True
         for idle in self._idle.values():
             while idle:
-                await trio.aclose_forcefully(idle.pop().stream)
+                idle.pop().tcp.close()
 
 
-async def _tcp(host: str, port: int) -> trio.SocketStream:
+async def _tcp(host: str, port: int) -> TcpStream:
     try:
-        return await trio.open_tcp_stream(host, port)
+        return await open_tcp(host, port)
     except OSError as error:
         # Of a failed name trio raises gaierror, of failed addresses an OSError that groups them.
         kind: Kind = "dns" if isinstance(error, trio.socket.gaierror) else "connect"
@@ -284,22 +274,32 @@ async def _tcp(host: str, port: int) -> trio.SocketStream:
 
 
 def _serialise(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[Origin, bytes]:
-    parts = urlsplit(url)
+    address, _, query = url.partition("#")[0].partition("?")
+    origin, host, path = _split(address)
+    target = f"{path}?{query}" if query else path
+    head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"
+    for name, value in headers.items():
+        head += f"{name}: {value}\r\n"
+    lines = 2 + len(headers)
+    if body is not None or method not in ("GET", "HEAD", "OPTIONS"):
+        head += f"Content-Length: {len(body or b'')}\r\n"
+        lines += 1
+    if head.count("\n") != lines or head.count("\r") != lines:
+        raise TransportError("protocol", "line break in the request's head", maybe_sent=False)
+    try:
+        return origin, f"{head}\r\n".encode("latin1") + (body or b"")
+    except UnicodeEncodeError as error:
+        raise TransportError("protocol", "request's head is not latin-1", maybe_sent=False) from error
+
+
+@lru_cache(256)
+def _split(address: str) -> tuple[Origin, str, str]:
+    """Whom to connect to, the Host header, the path. Addresses repeat: 2 % of an order."""
+    parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise TransportError("protocol", "not an http(s) address", maybe_sent=False)
     origin = Origin(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body is not None or method not in ("GET", "HEAD", "OPTIONS"):
-        lines.append(f"Content-Length: {len(body or b'')}")
-    if any("\r" in line or "\n" in line for line in lines):
-        raise TransportError("protocol", "line break in the request's head", maybe_sent=False)
-    try:
-        head = "\r\n".join([*lines, "", ""]).encode("latin1")
-    except UnicodeEncodeError as error:
-        raise TransportError("protocol", "request's head is not latin-1", maybe_sent=False) from error
-    return origin, head + (body or b"")
+    return origin, parts.netloc.rpartition("@")[2], parts.path or "/"
 
 
 async def _receive(stream: trio.abc.Stream, answer: _Answer) -> None:

@@ -24,6 +24,7 @@ import trio
 
 from fks.domain.limits import Bucket
 from fks.venues import lazy_ccxt
+from fks.venues.ccxt_helpers import Helpers
 from fks.venues.http import HttpClient, Response, TransportError
 from fks.venues.http_proxy import Proxy
 from fks.venues.throttle import Throttle
@@ -44,9 +45,6 @@ from ccxt.base.errors import (  # noqa: E402
 _PARSE_IN_THREAD = 256 * 1024  # characters; json.loads takes about 3 ms for so many
 _WEBSOCKET = re.compile(r"(un_)?watch(_\w+)?|\w+_ws|spawn|delay|client|get_event_loop")
 _SIGNATURE = re.compile(r"(?i)(signature|sign|sig)=[^&\s\"']+")
-
-
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch  # needs no escaping, whoever encodes it
 
 
 @dataclass(slots=True)
@@ -136,7 +134,7 @@ class _AsyncioStandIn(types.ModuleType):
 _ASYNCIO = _AsyncioStandIn("asyncio")
 
 
-class _TrioExchange:
+class _TrioExchange(Helpers):
     """Goes after the exchange's class and before ccxt's common base; attributes are ccxt's unless marked."""
 
     id: str
@@ -159,17 +157,6 @@ class _TrioExchange:
     def milliseconds() -> int:
         call = _call.get()
         return time.time_ns() // 1_000_000 if call is None or call.at_ms is None else call.at_ms
-
-    @staticmethod
-    def urlencode(params: Any = None, doseq: bool = False, sort: bool = False) -> str:
-        """Upstream's result; most orders need none of its care, which costs a tenth of a request."""
-        parts: list[str] = []
-        for key, value in (params or {}).items():
-            text = value if isinstance(value, str) else str(value) if type(value) is int else ""
-            if sort or not (type(key) is str and _UNRESERVED(key) and _UNRESERVED(text)):
-                return str(ccxt.Exchange.urlencode(params, doseq, sort))
-            parts.append(f"{key}={text}")
-        return "&".join(parts)
 
     async def sleep(self, milliseconds: float) -> None:
         await trio.sleep(milliseconds / 1000)
