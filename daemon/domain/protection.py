@@ -38,7 +38,7 @@ class Steps(Struct, frozen=True):
 
 
 class Family(Struct, frozen=True):
-    """An entry with all the protective legs that it ever had."""
+    """An entry with all the protective legs that it ever had, oldest first: the ledger's own order."""
 
     entry: Order
     legs: tuple[Order, ...]
@@ -74,14 +74,19 @@ def next_steps(
     freed = [one for one in live if one.leg is Leg.ENTRY and is_held(one) and one.parent in parents]
     total = Steps(release=tuple((entry.id, entry.amount) for entry in freed))
     exiting = sum((order.remaining for order in live if _reduces(order, ground.position)), start=ZERO)
-    room = max(ZERO, abs(ground.position) - exiting)
+    held = abs(ground.position)
+    room = max(ZERO, held - exiting)
     way = Side.BUY if ground.position > 0 else Side.SELL
     # A position shrinks from its oldest part: what is left belongs to the newest entries. An entry of
     # the other way has nothing left in it: its stop would only open what nobody asked for.
     for family in sorted(families, key=lambda one: one.entry.created_at, reverse=True):
-        left = min(room, _open_amount(family)) if family.entry.side is way else ZERO
-        room -= left
-        steps = _family_steps(family, floor_to(left, ground.step), ground)
+        own = min(held, _open_amount(family)) if family.entry.side is way else ZERO
+        left = min(room, own)
+        held, room = held - own, room - left
+        if left <= 0 < own:
+            steps = _await_sale(family)
+        else:
+            steps = _family_steps(family, floor_to(left, ground.step), ground)
         total = Steps(total.cancel + steps.cancel, total.release + steps.release, total.add + steps.add)
     return total
 
@@ -102,14 +107,24 @@ def _close_steps(closes: Sequence[Order], live: Sequence[Order], ground: Ground)
     if len(held) < len(closes):
         return Steps()  # one is on its way: what it leaves is not known yet
     # Only what came before it: a later entry waits behind the close (`dispatch`) and is not its business.
-    others = live[: live.index(held[0])]
+    # So does a later close: one at a time, or it would be released and wait for one that nobody ends.
+    first = held[0]
+    others = live[: live.index(first)]
     if others:
         return Steps(cancel=tuple(order.id for order in others if not order.cancel_requested))
     amount = floor_to(abs(ground.position), ground.step)
-    fitting = [close for close in held if close.side is (Side.SELL if ground.position > 0 else Side.BUY)]
-    if amount <= 0 or not fitting:  # what was canceled had closed it already
-        return Steps(cancel=tuple(close.id for close in held))
-    return Steps(release=((fitting[0].id, amount),))
+    if amount <= 0 or first.side is not (Side.SELL if ground.position > 0 else Side.BUY):
+        return Steps(cancel=(first.id,))  # what was canceled had closed it already
+    return Steps(release=((first.id, amount),))
+
+
+def _await_sale(family: Family) -> Steps:
+    """All that is left is about to be sold, by an order that may yet fail. What would sell the same coins
+    gives way until it is known; a reduce-only stop stays.
+    """
+    resting = [leg for leg in family.legs if not leg.at_rest and not leg.attached and not is_held(leg)]
+    stops = [leg for leg in resting if leg.leg is Leg.STOP_LOSS and not leg.reduce_only]
+    return make_way([stop for stop in stops if not stop.cancel_requested])
 
 
 def _family_steps(family: Family, left: Decimal, ground: Ground) -> Steps:
@@ -156,13 +171,28 @@ def _stop_steps(family: Family, stops: Sequence[Order], target: Decimal, ground:
         return Steps(release=((held[0].id, missing),))
     if not _was_ours_to_end(family):
         return Steps()
-    stops_so_far = [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS and not leg.attached]
-    last = max(stops_so_far, key=lambda stop: (stop.created_at, stop.id))
-    return Steps(add=(_successor(last, missing),))
+    return Steps(add=(_successor(_stops(family)[-1], missing),))
+
+
+def renewed(family: Family) -> tuple[Order, ...]:
+    """A held stop where all have ended and some of the entry is still unsold; else nothing.
+
+    An entry may fill on after its stop has filled: the ledger asks with every fill, so that no fill is
+    without a stop that waits for it.
+    """
+    stops = _stops(family)
+    ended = bool(stops) and all(stop.at_rest for stop in stops)
+    if not ended or not _was_ours_to_end(family) or _open_amount(family) <= 0:
+        return ()
+    return (_successor(stops[-1], _open_amount(family)),)
+
+
+def _stops(family: Family) -> list[Order]:
+    return [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS and not leg.attached]
 
 
 def _wants_stop(family: Family) -> bool:
-    return any(leg.leg is Leg.STOP_LOSS and not leg.attached for leg in family.legs)
+    return bool(_stops(family))
 
 
 def _was_ours_to_end(family: Family) -> bool:

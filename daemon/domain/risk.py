@@ -33,6 +33,15 @@ def position_after(exposure: Exposure, order: Order) -> Decimal:
     return held + sign * (pending + order.amount)
 
 
+def _at_most(exposure: Exposure, order: Order) -> Decimal:
+    """`position_after`, and on spot with the exits filled as well: what they sell may be older coins."""
+    after = position_after(exposure, order)
+    if not _spot(order) or order.side is Side.BUY:
+        return after
+    exits = (one for one in exposure.live if one.symbol == order.symbol and is_exit(one))
+    return after - sum((one.remaining for one in exits if one.side is Side.SELL), start=ZERO)
+
+
 def reduces(exposure: Exposure, order: Order) -> bool:
     """Whether the order can only make the position smaller, whatever of the live ones is filled.
 
@@ -93,7 +102,7 @@ def check(order: Order, price: Decimal | None, exposure: Exposure, limits: RiskS
     notional = order.amount * reference
     _within("risk.max_order_notional", "order's notional", notional, limits.max_order_notional)
     # What is held is worth the last price, however low the limit of what is added to it.
-    after = abs(position_after(exposure, order)) * max(reference, price or ZERO)
+    after = abs(_at_most(exposure, order)) * max(reference, price or ZERO)
     _within("risk.max_position_notional", "position's notional", after, limits.max_position_notional)
 
 

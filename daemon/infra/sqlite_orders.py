@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fks.domain import book, ids, outcome
+from fks.domain import book, ids, outcome, protection
 from fks.domain.dispatch import dispatchable, is_exit
 from fks.domain.errors import StaleClaim
 from fks.domain.events import Kind, alert_event, order_event
@@ -26,6 +26,7 @@ _NO_EXECUTION = frozenset({State.REJECTED, State.REFUSED, State.CANCELED, State.
 _CHANGING = tuple(
     name for name in Order.__struct_fields__ if name not in ("id", "alert_id", "account", "created_at")
 )
+_INSERT = f"INSERT INTO order_({codec.ORDER}) VALUES ({', '.join('?' * len(Order.__struct_fields__))})"  # noqa: S608 - our own constants
 _UPDATE = f"UPDATE order_ SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ?"  # noqa: S608 - our own constants
 
 
@@ -77,8 +78,28 @@ class SqliteOrders(SqliteChain):
         )
         for fill in fills:
             self._book(after, fill, now)
+        if fills:
+            self._renew_stop(order.parent if order.leg.protective else order_id)
         self._after(order_id, now)
         return after
+
+    def _renew_stop(self, entry_id: str | None) -> None:
+        """No fill without a stop that waits for it, where the alert asked for one."""
+        if entry_id is not None:
+            self.extend(
+                protection.renewed(protection.Family(self._known(entry_id), tuple(self.legs_of(entry_id))))
+            )
+
+    def extend(self, legs: Sequence[Order]) -> None:
+        """See Ledger."""
+        for leg in legs:
+            if not self.rows("SELECT 1 FROM order_ WHERE id = ?", leg.id):
+                self._insert(leg)
+
+    def _insert(self, order: Order) -> None:
+        self.connection.execute(_INSERT, codec.order_values(order))
+        self._new_attempt(order)
+        self._order_event(order_event(order.state), order)
 
     def _taken(self, account: str, report: Report) -> set[str]:
         """Which of the report's trade ids are recorded, for this order or (some exchanges) for another."""
@@ -197,7 +218,7 @@ class SqliteOrders(SqliteChain):
         for order_id in order_ids:
             order = self._known(order_id)
             if order.state is State.PLANNED:
-                self._change(order, State.CANCELED, now, reason=f"canceled by {by}")
+                self._change(order, State.CANCELED, now, reason=f"canceled by {by}", cancel_requested=True)
                 self._after(order_id, now)
             elif not order.at_rest:
                 asked = self._change(order, order.state, now, cancel_requested=True)

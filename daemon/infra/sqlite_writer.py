@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 from fks.domain import outcome
 from fks.domain.errors import Refusal
-from fks.domain.events import Kind, alert_event, order_event
+from fks.domain.events import Kind, alert_event
 from fks.domain.messages import Acceptance, Intent, IntentState, NewAlert, Order, TradingState, Verdict
 from fks.domain.orders import IllegalTransition
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_orders import SqliteOrders
-
-_INSERT = f"INSERT INTO order_({codec.ORDER}) VALUES ({', '.join('?' * len(Order.__struct_fields__))})"  # noqa: S608 - our own constants
 
 
 class SqliteLedger(SqliteOrders):
@@ -68,17 +66,6 @@ class SqliteLedger(SqliteOrders):
                 raise ValueError(f"order {order.id} belongs to another intent")
             self._insert(order)
         self._restate(intent.alert_id)
-
-    def extend(self, legs: Sequence[Order]) -> None:
-        """See Ledger."""
-        for leg in legs:
-            if not self.rows("SELECT 1 FROM order_ WHERE id = ?", leg.id):
-                self._insert(leg)
-
-    def _insert(self, order: Order) -> None:
-        self.connection.execute(_INSERT, codec.order_values(order))
-        self._new_attempt(order)
-        self._order_event(order_event(order.state), order)
 
     def refuse(self, intent: Intent, refusal: Refusal) -> None:
         """See Ledger. Raises IllegalTransition when the intent was decided already."""

@@ -1,0 +1,250 @@
+"""The exchange itself: one account's orders, executions, coins and position. It outlives the daemon.
+
+It forgets a client order id as soon as its order has ended, so a request sent twice is executed twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import trio
+from msgspec.structs import replace
+
+from fks.domain.dispatch import is_exit
+from fks.domain.errors import NotSent, Rejected, Unknown
+from fks.domain.messages import Balance, Market, Order, Report, Trade
+from fks.domain.money import ZERO
+from fks.domain.orders import AT_REST, LIVE, OrderType, Side, State
+from simulation.world import LAG_S, WINDOW_S, Rule, World
+
+FEE = Decimal("0.001")
+SPOT = Market(
+    symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT", amount_step=Decimal("0.001"),
+    price_tick=Decimal("0.01"), min_amount=Decimal("0.001"),
+)  # fmt: skip
+SWAP = replace(SPOT, symbol="BTC/USDT:USDT", id="BTCUSDT.P", kind="swap", settle="USDT")
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """An order as the exchange knows it."""
+
+    order: Order  # as it was sent
+    number: int
+    state: State
+    seen_from: float  # visible to look-ups from here on
+    parent: "Record | None" = None  # of an attached leg
+    legs: list["Record"] = field(default_factory=list)
+    trades: list[Trade] = field(default_factory=list)
+
+    @property
+    def filled(self) -> Decimal:
+        return sum((trade.amount for trade in self.trades), start=ZERO)
+
+    @property
+    def remaining(self) -> Decimal:
+        return ZERO if self.state in AT_REST else self.order.amount - self.filled
+
+    @property
+    def alive(self) -> bool:
+        return self.state in LIVE
+
+
+class Book:
+    """`limit`: the most base units that may ever be held, what rests on the book included."""
+
+    def __init__(self, world: World, name: str, *, swap: bool, limit: Decimal) -> None:
+        self.world = world
+        self.name = name
+        self.limit = limit
+        self.swap = swap
+        self.attached = world.random.random() < 0.4
+        self.skew = world.between(-1.5, 1.0)  # what our clock's correction has left
+        self.market = SWAP if self.swap else SPOT
+        self.tells_trades = world.random.random() < 0.7
+        self.coins = Decimal(world.random.choice((0, 5)))  # ours before the daemon came
+        self.cash = Decimal(10_000)
+        self.position = self.lowest = ZERO  # what the daemon's orders made
+        self.records: list[Record] = []
+        self._trades = 0
+
+    # --- what a request does
+
+    def place(self, order: Order, legs: Sequence[Order], at: float) -> list[Report]:
+        """Raises Rejected, or NotSent for a request outside of its window."""
+        world = self.world
+        if world.wall() + self.skew > at + WINDOW_S:
+            world.note("exchange", "too late", order=order.client_order_id)
+            raise NotSent("timestamp outside of recvWindow")
+        if any(one.alive and one.order.client_order_id == order.client_order_id for one in self.records):
+            raise Unknown("duplicate client order id")
+        if order.reduce_only and self._closable(order.side) <= 0:
+            raise Rejected("invalid_order", "reduce-only order would not reduce")
+        if not self.swap and not self._affordable(order):
+            raise Rejected("insufficient_funds", "not enough")
+        if world.chance(0.03):
+            raise Rejected("simulated", "because")
+        record = self._new(order)
+        record.legs = [self._new(leg, record) for leg in legs]
+        world.note(
+            "exchange", "takes", order=order.client_order_id, leg=order.leg, side=order.side,
+            type=order.type, amount=order.amount,
+        )  # fmt: skip
+        world.occasion("executed")
+        self._check_limit(order)
+        if order.type is OrderType.MARKET:
+            self._execute(record)
+        else:
+            self.match()
+        return [self.report(one) for one in (record, *record.legs)]
+
+    def _new(self, order: Order, parent: Record | None = None) -> Record:
+        hidden = self.world.between(0, LAG_S) if self.world.chance(0.5) else 0.0
+        seen_from = parent.seen_from if parent else trio.current_time() + hidden
+        record = Record(order, len(self.records) + 1, State.OPEN, seen_from, parent)
+        self.records.append(record)
+        return record
+
+    def _affordable(self, order: Order) -> bool:
+        free = self.balance().free
+        if order.side is Side.SELL:
+            return order.amount <= free["BTC"]
+        return order.amount * (order.price or self.world.price) * (1 + FEE) <= free["USDT"]
+
+    def _check_limit(self, order: Order) -> None:
+        """Held and resting together: no race of alerts may pass the limit."""
+        sign = 1 if order.side is Side.BUY else -1
+        resting = [
+            one.remaining for one in self.records if one.order.side is order.side and not is_exit(one.order)
+        ]
+        after = self.position * sign + sum(resting, start=ZERO)
+        if not is_exit(order) and after > self.limit:
+            self.world.violation(Rule.OVER, f"{self.name}: {after} {order.side}, limit {self.limit}")
+
+    def cancel(self, order: Order) -> Report:
+        record = self.find(order.client_order_id)
+        if record is None:
+            raise Rejected("order_not_found", "no such order")
+        if record.alive:
+            self._end(record, State.CANCELED)
+        return self.report(record)
+
+    def find(self, client_order_id: str) -> Record | None:
+        """The newest that is visible."""
+        now = trio.current_time()
+        named = (one for one in reversed(self.records) if one.order.client_order_id == client_order_id)
+        return next((one for one in named if one.seen_from <= now), None)
+
+    # --- executions
+
+    def match(self) -> None:
+        """Execute what the price has reached."""
+        price = self.world.price
+        for record in [one for one in self.records if one.alive]:
+            order, buys = record.order, record.order.side is Side.BUY
+            if record.parent is not None and record.parent.filled == ZERO:
+                continue
+            limit, stop = order.price, order.stop_price
+            if (stop is not None and (price >= stop if buys else price <= stop)) or (
+                stop is None and limit is not None and (price <= limit if buys else price >= limit)
+            ):
+                self._execute(record)
+
+    def _execute(self, record: Record) -> None:
+        """At once, in parts, or one part only."""
+        order = record.order
+        amount = record.remaining
+        if order.reduce_only:
+            amount = min(amount, self._closable(order.side))
+        if record.parent is not None:
+            siblings = sum((leg.filled for leg in record.parent.legs), start=ZERO)
+            amount = min(amount, record.parent.filled - siblings)
+        if not self.swap and order.side is Side.SELL:
+            amount = min(amount, self.coins + self.position)
+        if amount <= 0:
+            self._end(record, State.CANCELED)
+            return
+        if amount > Decimal("0.01") and self.world.chance(0.25):
+            part = (amount * self.world.random.randint(1, 9) / 10).quantize(Decimal("0.001"))
+            self._fill(record, part)
+            if self.world.random.random() < 0.6:
+                self.world.nursery.start_soon(self._rest_later, record)
+            else:
+                self._end(record, State.EXPIRED)
+            return
+        self._fill(record, amount)
+        if record.alive:
+            self._end(record, State.CANCELED)  # capped: the rest has nothing to reduce
+
+    async def _rest_later(self, record: Record) -> None:
+        await trio.sleep(self.world.between(0.1, 2.0))
+        if record.alive:
+            self._execute(record)
+
+    def _fill(self, record: Record, amount: Decimal) -> None:
+        order = record.order
+        limit = order.price if order.type is OrderType.LIMIT else None
+        price = limit or self.world.price
+        self._trades += 1
+        record.trades.append(
+            Trade(
+                id=f"t{self._trades}",
+                time=self.world.wall(),
+                price=price,
+                amount=amount,
+                fee=amount * price * FEE,
+                fee_currency="USDT",
+            )
+        )
+        sign = 1 if order.side is Side.BUY else -1
+        self.position += sign * amount
+        self.lowest = min(self.lowest, self.position)
+        self.cash -= sign * amount * price + amount * price * FEE
+        record.state = State.FILLED if record.filled == order.amount else State.PARTIAL
+        self.world.note(
+            "exchange", "fills", order=order.client_order_id, amount=amount, position=self.position
+        )
+        if record.parent is not None:
+            for sibling in record.parent.legs:
+                if sibling is not record and sibling.alive:
+                    self._end(sibling, State.CANCELED)
+
+    def _end(self, record: Record, state: State) -> None:
+        record.state = state
+        self.world.note("exchange", str(state), order=record.order.client_order_id)
+        if record.filled == ZERO:
+            for leg in record.legs:
+                if leg.alive:
+                    self._end(leg, State.CANCELED)
+
+    def _closable(self, side: Side) -> Decimal:
+        """What an order of that side could reduce."""
+        held = self.position if self.swap else self.position + self.coins
+        return max(ZERO, held if side is Side.SELL else -held)
+
+    # --- what it tells
+
+    def report(self, record: Record) -> Report:
+        filled = record.filled
+        cost = sum((trade.amount * trade.price for trade in record.trades), start=ZERO)
+        return Report(
+            client_order_id=record.order.client_order_id,
+            exchange_order_id=f"{self.name}-{record.number}",
+            state=record.state,
+            filled=filled,
+            average=cost / filled if filled else None,
+            fee=sum((trade.fee for trade in record.trades), start=ZERO),
+            fee_currency="USDT" if filled else None,
+            trades=tuple(record.trades) if self.tells_trades else (),
+            time=self.world.wall(),
+        )
+
+    def balance(self) -> Balance:
+        total = {"USDT": self.cash, "BTC": ZERO if self.swap else self.coins + self.position}
+        selling = [one for one in self.records if one.order.side is Side.SELL and one.parent is None]
+        held = sum((one.remaining for one in selling), start=ZERO)
+        for entry in self.records:  # of legs that end each other only one can take the coins
+            legs = [leg.remaining for leg in entry.legs if leg.order.side is Side.SELL and entry.filled > 0]
+            held += min(max(legs, default=ZERO), entry.filled)
+        free = {"USDT": self.cash, "BTC": max(ZERO, total["BTC"] - held) if not self.swap else ZERO}
+        return Balance(free=free, total=total)

@@ -1,0 +1,142 @@
+"""Planted bugs: the simulation must find each of them, or it proves nothing.
+
+They replace parts of the daemon from outside, for the time of a run; there is no flag for them in its code.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+from msgspec.structs import replace
+
+from fks.actors.exchange import Exchange
+from fks.domain import risk
+from fks.domain.dispatch import dispatchable
+from fks.domain.errors import Unknown
+from fks.domain.messages import Acceptance, Exposure, NewAlert, Order, Report
+from fks.infra.sqlite_orders import SqliteOrders
+from fks.infra.sqlite_writer import SqliteLedger
+from simulation.disk import SimStore
+from simulation.venue import SimVenue
+from simulation.world import Rule
+
+Patch = tuple[Any, str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """What it replaces, and the rule that it breaks. `patches` makes fresh ones, for a patch may remember."""
+
+    name: str
+    breaks: Rule | None = None
+    store: type[SimStore] = SimStore
+    venue: type[SimVenue] = SimVenue
+    patches: Callable[[], tuple[Patch, ...]] = tuple
+
+
+class LazyStore(SimStore):
+    """Answers first, syncs some time later: `synchronous = OFF`."""
+
+    def sync(self) -> None:
+        self.disk.world.nursery.start_soon(self._sync_later)
+
+    async def _sync_later(self) -> None:
+        await trio.sleep(self.disk.world.between(0.0, 1.0))
+        if self.life.alive:
+            super().sync()
+
+
+def _no_durable_intent() -> tuple[Patch, ...]:
+    """What may be sent is read and sent; the ledger hears of it with the answer."""
+
+    async def claim(self: Exchange, limit: int) -> list[Order]:
+        now, name = self.account.wall(), self.account.name
+
+        def read(ledger: Any) -> list[Order]:
+            planned = dispatchable(ledger.live_orders(name), now)
+            return [one for one in planned if one.id not in self._busy][:limit]
+
+        return await self.account.journal.read(read)
+
+    return ((Exchange, "_claim", claim),)
+
+
+class ResendingVenue(SimVenue):
+    """A lost reply is taken for a lost request."""
+
+    async def place(self, order: Order, legs: Sequence[Order], at: float) -> Sequence[Report]:
+        while True:
+            try:
+                return await super().place(order, legs, self._world.wall())
+            except Unknown:
+                await trio.sleep(0.5)
+
+
+def _no_fence() -> tuple[Patch, ...]:
+    """Nowhere to be seen is taken for never placed."""
+    return ((Exchange, "_past_fence", lambda _self, _order: True),)
+
+
+class RenamingVenue(SimVenue):
+    """Each request gets a client order id of its own, made up on the way out."""
+
+    async def place(self, order: Order, legs: Sequence[Order], at: float) -> Sequence[Report]:
+        name = f"q{self._world.random.getrandbits(64):x}"
+        first, *others = await super().place(replace(order, client_order_id=name), legs, at)
+        return [replace(first, client_order_id=order.client_order_id), *others]
+
+
+def _dedupe_in_memory() -> tuple[Patch, ...]:
+    """The keys that were seen are in a set of the process, not in the ledger."""
+    accept = SqliteLedger.accept
+
+    def forgetful(self: SqliteLedger, new: NewAlert) -> Acceptance:
+        seen = self.__dict__.setdefault("seen", set())
+        if new.key not in seen and self.first("SELECT 1 FROM alert WHERE key = ?", new.key):
+            new = replace(new, id=f"{new.id}{self._seq}", key=f"{new.key}{self._seq}")
+        seen.add(new.key)
+        return accept(self, new)
+
+    return ((SqliteLedger, "accept", forgetful),)
+
+
+def _fill_twice() -> tuple[Patch, ...]:
+    """A report that says nothing new is booked again."""
+    settle = SqliteOrders.settle
+
+    def again(self: SqliteOrders, order_id: str, report: Report, now: float) -> Order:
+        order = self._known(order_id)
+        for fill in self.fills_of(order_id)[-1:]:
+            if report.filled == order.filled:
+                self._book(order, replace(fill, trade_id=f"{fill.trade_id}-{self._seq}"), now)
+        return settle(self, order_id, report, now)
+
+    return ((SqliteOrders, "settle", again),)
+
+
+def _pending_ignored() -> tuple[Patch, ...]:
+    """The limits count what is held, not what is on its way."""
+    check = risk.check
+
+    def blind(order: Order, price: Any, exposure: Exposure, limits: Any) -> None:
+        check(order, price, replace(exposure, live=()), limits)
+
+    return ((risk, "check", blind),)
+
+
+NONE = Bug("none")
+BUGS = {
+    bug.name: bug
+    for bug in (
+        NONE,
+        Bug("acknowledge-before-fsync", Rule.LOST, store=LazyStore),
+        Bug("no-durable-intent", Rule.NO_INTENT, patches=_no_durable_intent),
+        Bug("blind-resend", Rule.TWICE, venue=ResendingVenue),
+        Bug("no-fence", Rule.TWICE, patches=_no_fence),
+        Bug("random-client-id", Rule.TWICE, venue=RenamingVenue),
+        Bug("dedupe-in-memory", Rule.TWICE, patches=_dedupe_in_memory),
+        Bug("fill-twice", Rule.DIFFERS, patches=_fill_twice),
+        Bug("pending-ignored", Rule.OVER, patches=_pending_ignored),
+    )
+}

@@ -1,0 +1,145 @@
+"""What must hold when all has come to rest, and what rest is.
+
+The exchange's book is the truth: what it executed is compared with what the ledger says of it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping, Sequence
+from decimal import Decimal
+
+from fks.domain.messages import IntentState, Order
+from fks.domain.money import ZERO
+from fks.domain.orders import LIVE, Leg, Side, State
+from fks.domain.outcome import AlertState
+from fks.domain.protection import is_held
+from fks.infra.sqlite_reader import SqliteReader
+from simulation.book import Book
+from simulation.world import Rule, World
+
+ENDED = frozenset({AlertState.PLACED, AlertState.DONE, AlertState.REFUSED})
+MOST = 1000  # of orders and alerts: more than a run can make
+
+
+def owed(ledger: SqliteReader, books: Mapping[str, Book]) -> list[str]:
+    """What the daemon still has to do."""
+    found = [f"{one.alert_id} is undecided" for name in books for one in ledger.unsized(name, MOST)]
+    for order in ledger.live_orders():
+        rests = order.state in LIVE and not order.cancel_requested
+        if not rests and not (is_held(order) and order.leg.protective):
+            canceling = ", to be canceled" if order.cancel_requested else ""
+            found.append(f"{order.leg} {order.id} is {order.state}{canceling}")
+    return found
+
+
+def differences(ledger: SqliteReader, books: Mapping[str, Book]) -> list[str]:
+    """Where ledger and exchange do not say the same of positions and of each order."""
+    found = []
+    for name, book in books.items():
+        booked = {one.symbol: one.amount for one in ledger.positions(name)}.get(book.market.symbol, ZERO)
+        if booked != book.position:
+            found.append(f"{name}: the ledger holds {booked}, the exchange {book.position}")
+        found += _order_differences(ledger, book)
+    return found
+
+
+def _order_differences(ledger: SqliteReader, book: Book) -> list[str]:
+    states: dict[str, list[State]] = defaultdict(list)
+    filled: dict[str, Decimal] = defaultdict(Decimal)
+    for record in book.records:
+        states[record.order.id].append(record.state)
+        filled[record.order.id] += record.filled
+    found = []
+    for order in ledger.orders(limit=MOST, account=book.name):
+        there = states.pop(order.id, [])
+        if order.filled != filled[order.id]:
+            found.append(f"{order.leg} {order.id}: {order.filled} filled, on the exchange {filled[order.id]}")
+        if any(state in LIVE for state in there) != (order.state in LIVE):
+            found.append(f"{order.leg} {order.id} is {order.state}, on the exchange {[*map(str, there)]}")
+    return found + [f"{book.name}: the exchange has {order_id}, the ledger does not" for order_id in states]
+
+
+def unprotected(ledger: SqliteReader, books: Mapping[str, Book]) -> list[str]:
+    """Where the stops that rest do not cover what entries with a stop loss have left of the position.
+
+    Only where that can be told from the orders: see `_tellable`.
+    """
+    found = []
+    for name, book in books.items():
+        orders = ledger.orders(limit=MOST, account=name)
+        stops = [one for one in orders if one.leg is Leg.STOP_LOSS]
+        if not _tellable(book, orders):
+            continue
+        covered = sum((one.remaining for one in stops if one.state in LIVE), start=ZERO)
+        wanted = _guarded(orders, {one.parent for one in stops}, book.position)
+        if covered < wanted:
+            found.append(f"{name}: {covered} of {wanted}, position {book.position}")
+    return found
+
+
+def _tellable(book: Book, orders: Sequence[Order]) -> bool:
+    """Whether what is left belongs to the newest buyers, and nobody else has ended a stop.
+
+    A stop that the exchange ended is not put back behind its back, and legs that it links are its own
+    business. Sales and short positions mix up whose coins are left. After a close that was not filled
+    whole the rest of the position has no stop: that is how closes are now, and a doubt.
+    """
+    for order in orders:
+        if order.leg is Leg.STOP_LOSS and order.state in (State.REJECTED, State.EXPIRED, State.REFUSED):
+            return False
+        if order.leg is Leg.CLOSE and order.at_rest and order.filled < order.amount:
+            return False
+        if order.leg is Leg.ENTRY and order.side is Side.SELL and order.filled > ZERO:
+            return False
+    return not book.attached and book.lowest >= ZERO
+
+
+def _guarded(orders: Sequence[Order], with_stop: Container[str | None], position: Decimal) -> Decimal:
+    """How much of a long position is due to entries with a stop loss. The newest are the last to be sold."""
+    room, guarded = max(ZERO, position), ZERO
+    for entry in orders:  # newest first
+        if entry.leg is Leg.ENTRY and entry.side is Side.BUY:
+            sold = sum((leg.filled for leg in orders if leg.parent == entry.id), start=ZERO)
+            left = min(room, max(ZERO, entry.filled - sold))
+            room -= left
+            guarded += left if entry.id in with_stop else ZERO
+    return guarded
+
+
+def judge(world: World, ledger: SqliteReader, books: Mapping[str, Book], promised: Mapping[str, str]) -> None:
+    """The invariants at the end. `promised`: the acknowledged alerts' ids, and what each was about."""
+    for detail in owed(ledger, books):
+        world.violation(Rule.RESTLESS, detail)
+    for detail in differences(ledger, books):
+        world.violation(Rule.DIFFERS, detail)
+    for alert_id, event in promised.items():
+        if ledger.alert(alert_id) is None:
+            world.violation(Rule.LOST, f"{event} {alert_id}")
+    _outcomes(world, ledger)
+    _executions(world, ledger, books)
+    for detail in unprotected(ledger, books):
+        world.violation(Rule.BARE, detail)
+
+
+def _outcomes(world: World, ledger: SqliteReader) -> None:
+    for alert in ledger.alerts(limit=MOST):
+        state = AlertState(alert["state"])
+        undecided = any(one.state is IntentState.ACCEPTED for one in ledger.intents_of(alert["id"]))
+        executed = [one.id for one in ledger.orders_of(alert["id"]) if one.filled > ZERO]
+        if state not in ENDED or undecided or (state is AlertState.REFUSED and executed):
+            world.violation(Rule.OUTCOME, f"{alert['id']} is {state}; executed: {executed}")
+
+
+def _executions(world: World, ledger: SqliteReader, books: Mapping[str, Book]) -> None:
+    """At most one for each event, account and leg, over all attempts and all alerts that tell of it."""
+    events = {alert["id"]: str(alert["body"]["comment"]) for alert in ledger.alerts(limit=MOST)}
+    for name, book in books.items():
+        effects: Counter[tuple[str, str]] = Counter()
+        for record in book.records:
+            if record.alive or record.filled > ZERO:
+                order = record.order
+                # An entry may have several stops, one after the other; each is an order of its own.
+                leg = str(order.leg) if order.leg in (Leg.ENTRY, Leg.CLOSE) else order.id
+                effects[events.get(order.alert_id, order.alert_id), leg] += 1
+        for (event, leg), count in effects.items():
+            if count > 1:
+                world.violation(Rule.TWICE, f"{event}, {leg} on {name}: {count} times")
