@@ -10,7 +10,7 @@ demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert,
 	$(BIN)/fks demo $(if $(ONCE),--once)
 
 test: $(VENV)/dev  ## the whole test suite
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/dev types  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
