@@ -21,6 +21,7 @@ from fks.domain.orders import State
 from fks.domain.outcome import AlertState
 from fks.domain.secret import Secret
 from fks.infra import health
+from fks.infra.console import Console
 from fks.infra.desk_http import (
     admin_app,
     json_reply,
@@ -72,8 +73,9 @@ class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def make_desk(deps: DeskDeps) -> QuartTrio:
     """The ASGI app. Raises ValueError when the token is empty."""
-    app = admin_app(deps.token)
-    for method, path, handle in _Desk(deps).routes():
+    console = Console(deps.token, deps.wall)
+    app = admin_app(deps.token, console)
+    for method, path, handle in (*_Desk(deps).routes(), *console.routes()):
         app.add_url_rule(path, f"{method} {path}", handle, methods=[method])
     return app
 

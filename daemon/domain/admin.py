@@ -48,3 +48,23 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def session(token: Secret, until: int) -> str:
+    """A console session's cookie: when it ends (UTC epoch seconds), and proof that this token's bearer asked.
+
+    Nothing has to be kept for it, so it outlives a restart, and a changed token ends it.
+    """
+    return f"{until}.{_proof(token, until)}"
+
+
+def session_holds(cookie: str, token: Secret, now: float) -> bool:
+    """Whether `cookie` is a session of this token's that has not ended."""
+    end, _, proof = cookie.partition(".")
+    if not (end.isascii() and end.isdigit() and len(end) <= 12 and proof.isascii()):
+        return False
+    return hmac.compare_digest(proof, _proof(token, int(end))) and now < int(end)
+
+
+def _proof(token: Secret, until: int) -> str:
+    return hmac.new(token.reveal().encode(), f"console session {until}".encode(), hashlib.sha256).hexdigest()

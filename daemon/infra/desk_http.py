@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from fks.domain.admin import bearer_matches, host_allowed, same_origin
 from fks.domain.errors import Overloaded, Refusal, Transient
 from fks.domain.secret import Secret
+from fks.infra.console import ASSETS, LOGIN, Console, login_page
 from fks.infra.problem import problem
 
 log = structlog.get_logger(actor="desk")
@@ -25,12 +26,12 @@ B = TypeVar("B", bound=Struct)
 
 MAX_BODY = 16_384  # bytes, as at the door: what can be linted is what can be sent
 MAX_LIMIT = 1000
-OPEN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+OPEN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", LOGIN, *ASSETS})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _AT_FIELD = re.compile(r"`\$\.([a-z_]+)")
 
 
-def admin_app(token: Secret) -> QuartTrio:
+def admin_app(token: Secret, console: Console) -> QuartTrio:
     """An app without routes yet that is guarded, and whose every error is a problem document.
 
     Raises ValueError when the token is empty: everybody would bear it.
@@ -40,7 +41,7 @@ def admin_app(token: Secret) -> QuartTrio:
     app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.merge_slashes = False  # a redirect would be the one error that is no problem document
-    app.before_request(_guard(token))
+    app.before_request(_guard(token, console))
     app.after_request(_harden)
     for error, handler in _ERRORS.items():
         app.register_error_handler(error, handler)
@@ -99,7 +100,7 @@ def query_after() -> int | None:
     return int(text)
 
 
-def _guard(token: Secret) -> Callable[[], Awaitable[Response | None]]:
+def _guard(token: Secret, console: Console) -> Callable[[], Awaitable[Response | None]]:
     """Before a route is even looked up: where the request thinks it is, where it is from, whose it is."""
 
     async def check() -> Response | None:
@@ -112,6 +113,10 @@ def _guard(token: Secret) -> Callable[[], Awaitable[Response | None]]:
             return _problem(403, f"a page of {origin[:100]} may not change anything here")
         if request.path in OPEN_ROUTES or bearer_matches(request.headers.get("Authorization", ""), token):
             return None
+        if console.signed_in():
+            return None
+        if request.path == "/console":
+            return login_page()
         log.warning("desk_denied", path=request.path[:200], peer=request.remote_addr)
         reply = _problem(401, "send 'Authorization: Bearer TOKEN' with this daemon's admin token")
         reply.headers["WWW-Authenticate"] = 'Bearer realm="fks"'
