@@ -11,13 +11,14 @@ from fks.cli.exchanges import BIG_TEN, MARKERS, between_markers, cells, columns,
 from fks.domain.orders import OrderType
 from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings
+from fks.venues import ccxt_session
 from fks.venues.capabilities import VERIFIED_BY, Capability, MarketCapability, capability
 from fks.venues.ccxt_venue import CcxtVenue
 from fks.venues.trio_ccxt import exchange_ids
 
 TESTS = Path(__file__).parent
 README = TESTS.parent / "README.md"
-PLAIN = MarketCapability(testnet=True, order_types=("limit", "market"), attached_protection=False)
+PLAIN = MarketCapability(testnet=True, order_types=("limit", "market"), attached_stop=False)
 
 
 def fks(*args: str) -> Result:
@@ -50,7 +51,7 @@ def test_the_table_says_what_the_venue_says(kind: str) -> None:
     market = {"spot": found.spot, "swap": found.swap}[kind]
     assert market is not None
     assert set(market.order_types) == venue.features.order_types
-    assert market.attached_protection == venue.features.attached_protection
+    assert market.attached_stop == venue.features.attached_stop
     assert found.window_s == venue.features.window_s
 
 
@@ -87,7 +88,9 @@ def test_client_ids_and_how_an_order_is_found(
     assert (found.client_id, found.client_id_known, found.lookup) == (parameter, known, lookup)
 
 
-def test_exchange_that_cannot_be_configured_says_what_is_missing() -> None:
+def test_exchange_that_cannot_be_configured_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert capability("ndax").problem is None
+    monkeypatch.delitem(ccxt_session._CREDENTIALS, "login")
     assert capability("ndax").problem == "login: ndax needs it"
 
 
@@ -107,7 +110,7 @@ def test_verified_by_names_tests_that_know_the_exchange(exchange_id: str, names:
         (PLAIN, PLAIN, "yes"),
         (PLAIN, None, "yes"),
         (None, None, "-"),
-        (MarketCapability(testnet=False, order_types=(), attached_protection=False), PLAIN, "swap"),
+        (MarketCapability(testnet=False, order_types=(), attached_stop=False), PLAIN, "swap"),
     ],
 )
 def test_a_cell_says_on_which_markets(
@@ -127,7 +130,8 @@ def test_table_of_those_that_are_named() -> None:
     assert "5 s" in result.stdout
 
 
-def test_reason_is_shown_where_an_account_cannot_be_configured() -> None:
+def test_reason_is_shown_where_an_account_cannot_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(ccxt_session._CREDENTIALS, "login")
     assert "CANNOT BE CONFIGURED" not in fks("binance").stdout
     assert "login: ndax needs it" in fks("ndax").stdout
 

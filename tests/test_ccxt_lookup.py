@@ -87,6 +87,7 @@ async def test_question_is_repeated_when_the_network_fails() -> None:
     assert balance.free == {"USDT": Decimal(100_000), "BTC": Decimal(1)}
 
 
+@pytest.mark.fault(47)
 async def test_part_fill_then_cancel() -> None:
     async with desk() as it:
         placed = await it.place(order(**RESTING))
@@ -100,6 +101,7 @@ async def test_part_fill_then_cancel() -> None:
     assert (ended.state, ended.filled, ended.client_order_id) == (State.CANCELED, Decimal("0.004"), NAME)
 
 
+@pytest.mark.fault(48)
 async def test_cancel_of_a_filled_order_is_no_error() -> None:
     async with desk() as it:
         await it.place(order())

@@ -38,7 +38,7 @@ async def test_features_are_the_exchange_s_own() -> None:
     features = make().features
     assert features.order_types == {"market", "limit", "stop", "stop_limit"}
     assert (features.window_s, features.attached_protection) == (5.0, False)
-    assert make(type="kraken").features.window_s is None
+    assert (make(type="kraken").features.window_s, make(type="gate").features.window_s) == (15.0, None)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,12 @@ async def test_testnet_is_the_exchange_s_own_address() -> None:
 
 
 @pytest.mark.parametrize("ahead", [-10.0, 10.0])
+@pytest.mark.fault(55)
 async def test_skewed_clock_is_measured_and_orders_pass(ahead: float) -> None:
     async with BinanceStandIn(clock=lambda: time.time() - ahead) as exchange:
         venue = make(exchange)
         await venue.open()
-        assert venue.clock_offset_s == pytest.approx(ahead, abs=0.5)
+        assert venue._session.clock_offset_s == pytest.approx(ahead, abs=0.5)
         await venue.place(order(), (), time.time())
         await venue.close()
     assert exchange.book.executions == {NAME: 1}
@@ -162,7 +163,7 @@ async def test_timestamp_on_the_wire_is_the_claimed_one() -> None:
         at = time.time() - 1.5
         await it.venue.place(order(), (), at)
         sent = it.exchange.placements[0].params
-        offset = it.venue.clock_offset_s
+        offset = it.venue._session.clock_offset_s
     assert int(sent["timestamp"]) == int(at * 1000) - int(offset * 1000)
 
 
@@ -172,6 +173,7 @@ async def test_account_s_options_cannot_widen_the_window() -> None:
         assert it.exchange.placements[0].params["recvWindow"] == "5000"
 
 
+@pytest.mark.fault(55)
 async def test_order_claimed_too_long_ago_is_refused_by_the_exchange() -> None:
     async with desk() as it:
         with pytest.raises(NotSent, match="recvWindow"):
@@ -184,6 +186,7 @@ BEFORE = ["reset", "close", "hang", "empty", "html", "cut", "garbage", "status",
 
 @pytest.mark.parametrize("executed", [True, False])
 @pytest.mark.parametrize("kind", BEFORE)
+@pytest.mark.fault(41, 42, 43, 44, 45)
 async def test_ambiguous_answer_is_unknown_and_found_by_looking(kind: str, executed: bool) -> None:
     async with desk(timeout=0.3 if kind == "hang" else 5.0) as it:
         it.exchange.faults.append(Fault(kind, executed=executed))
@@ -198,6 +201,7 @@ async def test_ambiguous_answer_is_unknown_and_found_by_looking(kind: str, execu
 
 
 @pytest.mark.parametrize(("kind", "frozen"), [("limit", False), ("ban", True)])
+@pytest.mark.fault(52, 53)
 async def test_rate_limit_is_not_sent_and_silences_everything(kind: str, frozen: bool) -> None:
     async with desk() as it:
         it.exchange.faults.append(Fault(kind, seconds=60))
@@ -217,6 +221,7 @@ async def test_rate_limit_is_not_sent_and_silences_everything(kind: str, frozen:
         assert it.executions() == 0
 
 
+@pytest.mark.fault(40)
 async def test_refused_connection_is_not_sent() -> None:
     async with desk() as it:
         it.venue._session.exchange.base_url = "http://127.0.0.1:1"
@@ -262,7 +267,7 @@ async def test_duplicate_client_id_is_unknown_and_then_found() -> None:
 
 async def test_attached_legs_are_refused_before_anything_is_sent() -> None:
     async with desk() as it:
-        with pytest.raises(Rejected, match="send them alone"):
+        with pytest.raises(Rejected, match="cannot be attached"):
             await it.venue.place(order(), (order(leg=Leg.STOP_LOSS),), time.time())
         assert not it.exchange.placements
 
@@ -275,3 +280,14 @@ async def test_cancelled_placement_is_not_repeated() -> None:
         assert len(it.exchange.placements) == 1
         found = await it.venue.find(order())
     assert found is not None
+
+
+async def test_candles_are_told_in_seconds_and_a_timeframe_that_there_is_not_has_none() -> None:
+    async with desk() as it:
+        rows = await it.venue.candles("BTC/USDT", "1h", 3)
+        assert await it.venue.candles("BTC/USDT", "7h", 3) == ()
+        with pytest.raises(Transient, match="XYZ/USDT"):
+            await it.venue.candles("XYZ/USDT", "1h", 3)
+        assert it.exchange.counts["GET /api/v3/klines"] == 1
+    assert 0 < len(rows) <= 3
+    assert all(len(row) == 5 and row[0] is not None and row[0] < 1e11 for row in rows)

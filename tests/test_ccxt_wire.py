@@ -5,13 +5,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from fks.domain.errors import Fatal, Rejected, Transient
 from fks.domain.messages import Order
 from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings
+from fks.venues import ccxt_session
 from fks.venues.ccxt_session import make_exchange
+from fks.venues.trio_ccxt import exchange_ids, trio_exchange
 from venue_desk import LIMIT, NAME, STOP_LOSS, make_order
 from venue_recorded import CREDENTIALS, placed, recorded
 
@@ -84,6 +87,28 @@ async def test_leverage_and_margin_mode_go_before_the_order(where: str, wire: li
     assert all(part in text for part in wire), lines
     assert NAME in lines[-1]
     assert not any(NAME in line for line in lines[:-1])
+
+
+@pytest.mark.parametrize(
+    ("posture", "side"),
+    [
+        ({"side": Side.BUY}, '"posSide":"long"'),
+        ({"side": Side.SELL}, '"posSide":"short"'),
+        ({"side": Side.SELL, "reduce_only": True}, '"posSide":"long"'),
+    ],
+)
+async def test_isolated_leverage_of_a_hedge_is_set_for_the_side_that_is_traded(
+    posture: dict[str, Any], side: str
+) -> None:
+    order = make_order("swap", leverage=7, margin_mode="isolated", **posture)
+    taken: dict[str, object] = {"set-leverage": {"code": "0", "data": []}}
+    leverage, _ = await sent("okx", "swap", order, HEDGED | taken)
+    assert "set-leverage" in leverage
+    assert side in leverage
+    one_way, _ = await sent("okx", "swap", order, taken)
+    assert '"posSide":"net"' in one_way
+    crossed, _ = await sent("okx", "swap", structs.replace(order, margin_mode="cross"), HEDGED | taken)
+    assert "posSide" not in crossed
 
 
 async def test_exit_names_the_margin_mode_of_the_position_that_it_closes() -> None:
@@ -235,8 +260,20 @@ async def test_hyperliquid_approves_nothing_by_itself() -> None:
 async def test_every_credential_reaches_ccxt() -> None:
     async with recorded("hyperliquid", "swap") as (venue, _):
         exchange = venue._session.exchange
-        names = ("apiKey", "secret", "password", "uid", "accountId", "walletAddress", "privateKey", "token")
-        assert {getattr(exchange, name) for name in names} == set(CREDENTIALS.values())
+        assert {getattr(exchange, name) for name in exchange.requiredCredentials} == set(CREDENTIALS.values())
+
+
+def test_every_credential_of_every_exchange_can_be_configured_and_is_never_told() -> None:
+    ours = {field.name for field in structs.fields(AccountSettings) if isinstance(field.default, Secret)}
+    assert CREDENTIALS.keys() | {"proxy"} == ours
+    for one in exchange_ids():
+        exchange = trio_exchange(one)()
+        assert exchange.requiredCredentials.keys() <= ccxt_session._CREDENTIALS.keys(), one
+        assert {ccxt_session._CREDENTIALS[name] for name in exchange.requiredCredentials} <= ours, one
+        for name in exchange.requiredCredentials:
+            setattr(exchange, name, "canary")
+            assert "canary" not in exchange._redacted("bad request: canary"), (one, name)
+            setattr(exchange, name, "")
 
 
 def test_missing_credential_is_named_as_in_the_configuration() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from fks.domain.orders import Leg, State
+from fks.venues import paper_groups
 from standins.paper import SPOT, SWAP, limit, order, placed, protection, rejection, state_of, venue
 
 D = Decimal
@@ -110,3 +111,19 @@ async def test_stop_of_a_swap_position_that_was_closed_meanwhile_opens_nothing()
     exchange.hint(SWAP, D(75))
     assert await state_of(exchange, "q1-sl") is State.CANCELED
     assert await exchange.positions() == []
+
+
+async def test_orders_at_rest_are_forgotten_in_the_end_but_not_an_entry_whose_leg_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(paper_groups, "REMEMBERED", 3)
+    exchange = venue(balance={"USDT": D(100_000)})
+    entry = order("guarded", "buy", "1")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[]))
+    for number in range(8):
+        await placed(exchange, order(f"q{number}", "buy", "1"))
+    assert await exchange.find(order("q0", "buy", "1")) is None
+    assert await state_of(exchange, "q7") is State.FILLED
+    assert await state_of(exchange, "guarded") is State.FILLED
+    exchange.hint(SPOT, D(70))
+    assert await state_of(exchange, "guarded-sl") is State.FILLED

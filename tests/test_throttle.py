@@ -51,6 +51,7 @@ async def test_lone_order_after_a_pause_does_not_wait(cost: float) -> None:
     assert await elapsed(lambda: gate.admit(cost, RESERVE, 0.0)) == 0
 
 
+@pytest.mark.fault(54)
 async def test_cancel_passes_while_entries_wait() -> None:
     gate, sent = throttle(), []
 
@@ -130,6 +131,7 @@ async def test_those_who_wait_when_a_ban_comes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("banned", [True, False])
+@pytest.mark.fault(52, 53)
 async def test_silence_is_kept_by_cancels_and_questions_for_as_long_as_asked(banned: bool) -> None:
     gate = throttle()
     gate.heed(7, banned=banned)
@@ -232,6 +234,7 @@ async def test_placement_is_refused_rather_than_sent_late_and_the_venue_says_so_
 
 @pytest.mark.real_time
 @pytest.mark.parametrize(("kind", "both"), [("ban", True), ("limit", False)])
+@pytest.mark.fault(53)
 async def test_ban_silences_the_accounts_of_the_address_and_the_refresh_of_markets(
     kind: str, both: bool
 ) -> None:

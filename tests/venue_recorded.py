@@ -46,6 +46,8 @@ CREDENTIALS = {
     "wallet_address": "0x" + "1" * 40,
     "private_key": "0x" + "1" * 64,
     "token": "token-1",
+    "login": "login-1",
+    "twofa": "MFRGGZDFMZTWQ2LK",
 }
 
 

@@ -45,13 +45,26 @@ class Family(Struct, frozen=True):
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """What the steps stand on: the market's numbers, the last price, the signed position."""
+    """What the steps stand on: the market's numbers, the last price, the signed position and the named
+    strategies' shares in it (none: it is all one).
+    """
 
     step: Decimal
     minimum: Decimal
     position: Decimal
     mark: Decimal | None
     oco: bool
+    shares: Mapping[str, Decimal] | None = None
+
+    def held_by(self, strategy: str) -> Decimal:
+        """Its part of the position, never more than there is; of "" what no strategy has."""
+        if self.shares is None:
+            return self.position
+        nobodys = self.position - sum(self.shares.values(), start=ZERO)
+        share = self.shares.get(strategy, ZERO) if strategy else nobodys
+        if share * self.position <= 0:
+            return ZERO
+        return min(share, self.position, key=abs)
 
 
 def is_held(order: Order) -> bool:
@@ -73,6 +86,17 @@ def next_steps(
         return _close_steps(closes, live, ground)
     freed = [one for one in live if one.leg is Leg.ENTRY and is_held(one) and one.parent in parents]
     total = Steps(release=tuple((entry.id, entry.amount) for entry in freed))
+    for name in dict.fromkeys(family.entry.strategy for family in families):
+        own = [order for order in live if ground.shares is None or order.strategy == name]
+        kin = [family for family in families if family.entry.strategy == name]
+        steps = _protect(own, kin, replace(ground, position=ground.held_by(name)))
+        total = Steps(total.cancel + steps.cancel, total.release + steps.release, total.add + steps.add)
+    return total
+
+
+def _protect(live: Sequence[Order], families: Sequence[Family], ground: Ground) -> Steps:
+    """Of the families that share `ground.position`."""
+    total = Steps()
     exiting = sum((order.remaining for order in live if _reduces(order, ground.position)), start=ZERO)
     held = abs(ground.position)
     room = max(ZERO, held - exiting)
@@ -102,18 +126,22 @@ def _open_amount(family: Family) -> Decimal:
 
 
 def _close_steps(closes: Sequence[Order], live: Sequence[Order], ground: Ground) -> Steps:
-    """A close goes when all that was live before it is gone, for what there is then."""
+    """A close goes when all that was live before it is gone, for what there is then; of both, a strategy's
+    own close minds only what is its own.
+    """
     held = [close for close in closes if is_held(close)]
     if len(held) < len(closes):
         return Steps()  # one is on its way: what it leaves is not known yet
     # Only what came before it: a later entry waits behind the close (`dispatch`) and is not its business.
     # So does a later close: one at a time, or it would be released and wait for one that nobody ends.
     first = held[0]
-    others = live[: live.index(first)]
+    whose = first.strategy
+    others = [one for one in live[: live.index(first)] if not whose or one.strategy == whose]
+    position = ground.held_by(whose) if whose else ground.position
     if others:
         return Steps(cancel=tuple(order.id for order in others if not order.cancel_requested))
-    amount = floor_to(abs(ground.position), ground.step)
-    if amount <= 0 or first.side is not (Side.SELL if ground.position > 0 else Side.BUY):
+    amount = floor_to(abs(position), ground.step)
+    if amount <= 0 or first.side is not (Side.SELL if position > 0 else Side.BUY):
         return Steps(cancel=(first.id,))  # what was canceled had closed it already
     return Steps(release=((first.id, amount),))
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from fks.domain.messages import Balance, Market, Order, Position, Report, Ticker
+from fks.domain.orders import OrderType
 
 
 class Features(Struct, frozen=True, kw_only=True):
@@ -15,13 +16,20 @@ class Features(Struct, frozen=True, kw_only=True):
     `window_s`: the exchange itself refuses a request whose timestamp is older than this; None when it
     has no such fence, and then an unknown order can never be proven "not placed".
     `lag_s`: how long an executed order may be invisible to look-ups.
+    `attached_protection`: all legs travel with their entry, and the exchange links them from then on.
+    `attached_stop`: a market entry's stop loss travels with it; once it is there it is an order like others.
     """
 
     order_types: frozenset[str] = frozenset({"market", "limit"})
     attached_protection: bool = False
+    attached_stop: bool = False
     oco: bool = False
     window_s: float | None = None
     lag_s: float = 0.0
+
+    def carries_stop(self, entry: Order) -> bool:
+        """Only one that is filled at once: the stop comes to life when nothing of it is left to fill."""
+        return self.attached_stop and entry.type is OrderType.MARKET and not entry.reduce_only
 
 
 class Venue(Protocol):
@@ -82,6 +90,21 @@ class Venue(Protocol):
         ...
 
     async def ticker(self, symbol: str) -> Ticker: ...
+
+    async def candles(self, symbol: str, timeframe: str, limit: int) -> Sequence[Sequence[float | None]]:
+        """The newest `limit` candles or fewer, oldest first, the one that is not over included.
+
+        Rows begin with time (UTC seconds at which it opened), open, high, low, close. Empty where the
+        exchange has none of that timeframe (`15m`, `1h`, `1d`).
+        """
+        ...
+
+    def imposed(self) -> Sequence[tuple[Order, Report]]:
+        """What the exchange did to the account without an order of ours, since `open`; told again each time.
+
+        Only the paper exchange tells its liquidations so; elsewhere they are a drift to be reported.
+        """
+        ...
 
     def hint(self, symbol: str, price: Decimal) -> None:
         """A last price seen elsewhere, in an alert. Only the paper exchange, which has no other, listens."""

@@ -1,26 +1,41 @@
 """One exchange account as its actors share it. It outlives their restarts: a crash refills no bucket."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import trio
 from msgspec.structs import replace
 
-from fks.domain.errors import Transient
+from fks.domain.errors import Fatal, Overloaded, Transient
 from fks.domain.events import Kind
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus, Order, Report
+from fks.domain.money import plain
 from fks.domain.orders import IllegalTransition
+from fks.domain.protection import make_way
 from fks.domain.symbols import SymbolIndex
 from fks.domain.venue import Venue
-from fks.kernel import Latest
+from fks.kernel import Latest, passing
 from fks.ledger import Journal, Ledger
 from fks.venues.quotes import Quotes
 
-OnCall = Callable[[str, str, str, float], None]
-"""Told of every exchange request: account, endpoint, result, seconds."""
+_FINAL = frozenset({"ready", "reason", "failed"})  # of a failed account's status, until the next start
+
+
+class Meter(Protocol):
+    """Is told what is measured of the account of that name. Times are in seconds."""
+
+    def exchange_call(self, account: str, endpoint: str, result: str, seconds: float) -> None:
+        """One request to the exchange, answered or given up."""
+
+    def throttled(self, account: str, seconds: float) -> None:
+        """A request has waited so long for the exchange's rate limit."""
+
+    def clock_skew(self, account: str, seconds: float) -> None:
+        """The exchange's clock minus ours."""
 
 
 @dataclass(slots=True)
@@ -33,27 +48,56 @@ class Account:
     bucket: Bucket
     breaker: Breaker
     status: Latest[AccountStatus]
-    on_call: OnCall
+    meter: Meter
     wall: Callable[[], float]
     patience_s: float  # longest wait for one request's answer
     index: SymbolIndex | None = None  # None until the markets are loaded
     quotes: Quotes = field(init=False)
     log: Any = field(init=False)
+    _adopted: set[str] = field(init=False, default_factory=set)  # orders of the exchange's own making
 
     def __post_init__(self) -> None:
         self.quotes = Quotes(self.venue)
         self.log = structlog.get_logger(account=self.name)
 
     def tell(self, **changes: Any) -> None:
-        """Overwrite some of the account's status."""
-        self.status.set(replace(self.status.get(), **changes))
+        """Overwrite some of the account's status; a failed one is never ready again, and keeps its reason."""
+        status = self.status.get()
+        if status.failed:
+            changes = {name: value for name, value in changes.items() if name not in _FINAL}
+        after = replace(status, **changes)
+        if after != status:  # each request tells: nobody need wake for what is known
+            self.status.set(after)
+
+    async def fail(self, actor: str, error: Exception) -> None:
+        """Close it to entries: one of its actors has failed too often."""
+        if self.status.get().failed:
+            self.log.error("account_fails_on", failing=actor, reason=str(error))
+            return
+        self.tell(ready=False, failed=True, reason=str(error))
+        try:
+            await self.alarm("account.failed", f"{error}; no entries until the daemon is started anew")
+        except (Overloaded, trio.TooSlowError) as lost:  # it is in the log, and in the account's status
+            self.log.warning("audit_record_lost", kind=Kind.ALARM, reason=str(lost) or "the journal is slow")
+
+    @contextmanager
+    def spared(self, **about: Any) -> Iterator[None]:
+        """In a failed account one order's defect must not keep the others from their way out: it is
+        logged, and its order left to a human. Elsewhere it is the actor's, which is built anew.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not self.status.get().failed or passing(error) or isinstance(error, Fatal):
+                raise
+            self.log.exception("order_left", **about)
 
     def called(self, endpoint: str, result: str, began: float, *, ok: bool = True) -> None:
         """Count a request that began then. `ok`: the exchange answered, be it with a no."""
         now = trio.current_time()
         self.breaker.record(now, ok=ok, seconds=now - began)
-        self.on_call(self.name, endpoint, result, now - began)
-        self.tell(breaker=int(self.breaker.state(now)))
+        self.meter.exchange_call(self.name, endpoint, result, now - began)
+        self.tell(breaker=int(self.breaker.state(now)), reachable=ok)
 
     async def live(self) -> list[Order]:
         return await self.journal.read(lambda ledger: ledger.live_orders(self.name))
@@ -77,7 +121,12 @@ class Account:
             settled, impossible = [], []
             for order, report in proven:
                 try:
-                    settled.append(ledger.settle(order.id, report, now))
+                    after = ledger.settle(order.id, report, now)
+                    if after.attached and self.venue.features.attached_stop:  # it has come along
+                        after = ledger.detach(order.id, now, reason="", send_by=order.send_by)
+                        if report.loose and not after.at_rest:
+                            replace_loose(ledger, after, now)
+                    settled.append(after)
                 except IllegalTransition as error:
                     impossible.append(f"{order.id}: {error}")
             return settled, impossible
@@ -92,12 +141,36 @@ class Account:
                     f"order_{order.state}", **names(order), filled=str(order.filled), reason=order.reason
                 )
 
+    async def adopt(self) -> None:
+        """Write down, once, what the exchange did by itself, and let a human know."""
+        new = [one for one in self.venue.imposed() if one[0].id not in self._adopted]
+        if not new:
+            return
+        now = self.wall()
+
+        def write(ledger: Ledger) -> None:
+            for order, report in new:
+                ledger.adopt(order, report, now)
+
+        await self.journal.write(write)
+        for order, report in new:
+            self._adopted.add(order.id)
+            told = f"{order.symbol}: {order.side} {plain(report.filled)} at {report.average}: {report.reason}"
+            await self.alarm("position.liquidated", told)
+
     async def alarm(self, code: str, detail: str) -> None:
         """Something that a human must look at: log, journal, and from there every observer."""
         self.log.error("alarm", code=code, detail=detail)
         await self.journal.write(
             lambda ledger: ledger.note(Kind.ALARM, account=self.name, code=code, detail=detail)
         )
+
+
+def replace_loose(ledger: Ledger, stop: Order, now: float) -> None:
+    """Cancel a stop that could outlive its position; its successor, sent alone, is reduce-only."""
+    steps = make_way([stop])
+    ledger.request_cancel(steps.cancel, now, "protection")
+    ledger.extend(steps.add)
 
 
 def names(order: Order) -> dict[str, Any]:

@@ -1,19 +1,20 @@
 """From the configuration's `[exchanges.NAME]` tables to accounts."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import trio
+from typing import TYPE_CHECKING, Any
 
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus
+from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings, Settings
 from fks.domain.venue import Venue
-from fks.kernel import Latest
+from fks.kernel import Latest, in_thread
 from fks.ledger import Journal, Store
-from fks.venues.account import Account, OnCall
-from fks.venues.paper import PaperVenue
+from fks.venues.account import Account, Meter
+from fks.venues.paper import Feed, PaperVenue
+from fks.venues.paper_feed import Live, Recorded, recorded
 
 if TYPE_CHECKING:
     from fks.venues.market_table import Shared
@@ -21,17 +22,36 @@ if TYPE_CHECKING:
 # A last stop against a flood of orders; the exchange's own, finer limits are kept by its venue.
 ORDERS_PER_S, BURST = 200.0, 400.0
 
+# ccxt wants keys to be there, also of who asks for public prices alone.
+_KEYS = ("api_key", "api_secret", "password", "uid", "account_id", "wallet_address", "private_key", "token")
+_NO_KEY = Secret("none")
+
 
 def try_out(name: str, settings: Settings) -> None:
     """Make the account's venue and throw it away; nobody is asked. Raises Misconfigured."""
     own = settings.exchanges[name]
     if own.type == "paper":
         PaperVenue(name, own, wall=lambda: 0.0)
+        _recorded(own)
     else:
-        _ccxt_venue(name, own, settings, None)
+        _ccxt_venue(name, own, settings)
 
 
-def _ccxt_venue(name: str, own: AccountSettings, settings: Settings, shared: "Shared | None") -> Venue:
+def _recorded(own: AccountSettings) -> Recorded | None:
+    """The account's file of prices. Lines without a symbol are of its only one. Raises Misconfigured."""
+    symbols = dict.fromkeys((*own.prices, *own.symbols))
+    return (
+        recorded(Path(own.ticks), next(iter(symbols)) if len(symbols) == 1 else None) if own.ticks else None
+    )
+
+
+def _ccxt_venue(
+    name: str,
+    own: AccountSettings,
+    settings: Settings,
+    shared: "Shared | None" = None,
+    meter: Meter | None = None,
+) -> Venue:
     # The import costs 45 MB: not for those who only try the daemon on paper.
     from fks.venues.ccxt_venue import CcxtVenue
 
@@ -42,6 +62,8 @@ def _ccxt_venue(name: str, own: AccountSettings, settings: Settings, shared: "Sh
         retry_attempts=settings.retry_attempts,
         retry_delay=settings.retry_delay,
         shared=shared,
+        on_wait=partial(meter.throttled, name) if meter else None,
+        on_skew=partial(meter.clock_skew, name) if meter else None,
     )
 
 
@@ -56,7 +78,7 @@ class AccountMaker:
         *,
         markets: Path,
         wall: Callable[[], float],
-        on_call: OnCall,
+        meter: Meter,
     ) -> None:
         """`markets`: the folder in which market lists are kept between two starts."""
         self._settings = settings
@@ -64,7 +86,7 @@ class AccountMaker:
         self._journal = journal
         self._markets = markets
         self._wall = wall
-        self._on_call = on_call
+        self._meter = meter
         self._shared: Shared | None = None
 
     async def make(self, name: str) -> Account:
@@ -77,7 +99,7 @@ class AccountMaker:
             bucket=Bucket(ORDERS_PER_S, BURST),
             breaker=Breaker(own.breaker),
             status=Latest(AccountStatus(account=name, type=own.type, mode=own.mode)),
-            on_call=self._on_call,
+            meter=self._meter,
             wall=self._wall,
             patience_s=self._settings.timeout,
         )
@@ -86,12 +108,17 @@ class AccountMaker:
         from fks.venues.market_table import Shared
 
         self._shared = self._shared or Shared(self._markets)
-        return _ccxt_venue(name, own, self._settings, self._shared)
+        return _ccxt_venue(name, own, self._settings, self._shared, self._meter)
 
     async def _paper(self, name: str, own: AccountSettings) -> Venue:
         symbols = tuple(self._settings.symbols.values())
-        venue = PaperVenue(name, own, wall=self._wall, extra_symbols=symbols)
-        history, live = await trio.to_thread.run_sync(
+        feed: Feed | None = _recorded(own)
+        if own.marks_from:
+            keys: dict[str, Any] = dict.fromkeys(_KEYS, _NO_KEY)
+            public = AccountSettings(type=own.marks_from, market=own.market, **keys)
+            feed = Live(partial(self._ccxt, f"{name}.marks_from", public), lambda: venue.markets())  # noqa: PLW0108 - made below
+        venue = PaperVenue(name, own, wall=self._wall, extra_symbols=symbols, feed=feed)
+        history, live = await in_thread(
             self._store.read, lambda ledger: (ledger.account_fills(name), ledger.live_orders(name))
         )
         venue.restore(history, live)

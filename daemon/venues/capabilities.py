@@ -52,7 +52,7 @@ class MarketCapability(Struct, frozen=True, kw_only=True):
 
     testnet: bool
     order_types: tuple[str, ...]
-    attached_protection: bool
+    attached_stop: bool
 
 
 class Capability(Struct, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ def _market(exchange_id: str, kind: Kind) -> MarketCapability:
     return MarketCapability(
         testnet=testnet,
         order_types=tuple(sorted(features.order_types)),
-        attached_protection=features.attached_protection,
+        attached_stop=features.attached_stop,
     )
 
 

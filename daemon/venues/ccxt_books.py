@@ -67,6 +67,12 @@ def ids_of(raw: dict[str, Any]) -> set[str]:
     return {str(one) for one in (raw.get("id"), *shown) if isinstance(one, str | int)}
 
 
+def may_open(raw: dict[str, Any]) -> bool:
+    """Whether an order that was to reduce a position could open one. In hedge mode its side tells."""
+    one_way = (raw.get("info") or {}).get("posSide") in (None, "", "net")
+    return one_way and raw.get("reduceOnly") is False
+
+
 def became(raw: dict[str, Any]) -> str | None:
     """The exchange's id of the order that a triggered one has turned into, if it is told."""
     info = raw.get("info") or {}

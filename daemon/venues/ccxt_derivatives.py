@@ -11,6 +11,7 @@ from typing import Any
 from fks.domain.errors import NotSent, Rejected, Transient
 from fks.domain.messages import Order, Position
 from fks.domain.money import ZERO
+from fks.domain.orders import Side
 from fks.domain.settings import AccountSettings
 from fks.venues.ccxt_markets import contract_size, number
 from fks.venues.ccxt_session import Session
@@ -26,7 +27,7 @@ class Derivatives:
         self._session = session
         self._settings = settings
         self._hedged: dict[str, bool] = {}
-        self._set: dict[str, tuple[int | None, str | None]] = {}
+        self._set: dict[tuple[str, str | None], tuple[int | None, str | None]] = {}
         self._margin: dict[str, str] = {}
 
     def concerns(self, order: Order) -> bool:
@@ -42,7 +43,7 @@ class Derivatives:
     def forget(self, symbol: str) -> None:
         """Somebody may have changed the account's settings: ask again before the next order."""
         self._hedged.pop(self._scope(symbol), None)
-        self._set.pop(symbol, None)
+        self._set = {key: value for key, value in self._set.items() if key[0] != symbol}
 
     async def prepare(self, order: Order) -> None:
         """Learn and set what the order relies on. Raises NotSent or Rejected; no order was sent then."""
@@ -93,8 +94,8 @@ class Derivatives:
 
     async def _apply(self, order: Order) -> None:
         """Once per symbol, before the first order that asks for it."""
-        session, wanted = self._session, (order.leverage, order.margin_mode)
-        if wanted == (None, None) or self._set.get(order.symbol) == wanted:
+        session, wanted, side = self._session, (order.leverage, order.margin_mode), self._leverage_side(order)
+        if wanted == (None, None) or self._set.get((order.symbol, side)) == wanted:
             return
         create = session.feature("createOrder")
         if order.margin_mode and not create.get("marginMode"):
@@ -104,8 +105,17 @@ class Derivatives:
             self._need("setLeverage", "leverage")
             mode = self._margin.get(order.symbol) if create.get("marginMode") else None
             params = {"marginMode": mode} if mode else {}
+            if side and session.dialect.leverage_side:
+                params[session.dialect.leverage_side] = side
             await session.change("set_leverage", order.leverage, order.symbol, params)
-        self._set[order.symbol] = wanted
+        self._set[order.symbol, side] = wanted
+
+    def _leverage_side(self, order: Order) -> str | None:
+        """The side of a hedge whose leverage is to be set, where each has its own."""
+        isolated = self._margin.get(order.symbol) == "isolated"
+        if not self._session.dialect.leverage_side or not isolated or not self.hedged(order.symbol):
+            return None
+        return "long" if (order.side is Side.BUY) != order.reduce_only else "short"
 
     def _need(self, method: str, what: str) -> None:
         if not self._session.has(method):

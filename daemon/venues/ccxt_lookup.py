@@ -1,9 +1,11 @@
 """Where is this order? Every route an exchange offers, tried in turn."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ccxt.base.errors import OrderNotFound
+from msgspec import structs
 
 from fks.domain.errors import Transient
 from fks.domain.messages import Order, Report
@@ -18,7 +20,11 @@ _ENDED = {
     "fetchOrders": "fetch_orders",
     "fetchCanceledAndClosedOrders": "fetch_canceled_and_closed_orders",
     "fetchClosedOrders": "fetch_closed_orders",
+    "fetchCanceledOrders": "fetch_canceled_orders",
 }
+_USUAL = tuple(_ENDED)[
+    :3
+]  # the first of these that there is shows enough, where a dialect does not know better
 
 _Raw = dict[str, Any]
 _Route = Callable[[], Awaitable[_Raw | None]]
@@ -26,6 +32,10 @@ _Route = Callable[[], Awaitable[_Raw | None]]
 
 class Lookup:
     """Finds orders by id, by client id, among open ones, among ended ones, and through their trades.
+
+    Lists end somewhere, and in a busy account before our order. So where absence leads to another attempt
+    (where there is a fence) it rests on what does not depend on their length: a question by client id, lists
+    that the exchange itself narrows to it, or executions that carry it and reach back far enough.
 
     A conditional order that the exchange keeps apart is asked for there first; once it has triggered, the
     order that it became is asked for, and its end is that one's.
@@ -76,8 +86,7 @@ class Lookup:
                 routes.append(lambda: self._by_name(order, {}))
         if session.has("fetchOpenOrders"):
             routes.append(lambda: self._listed("fetchOpenOrders", "fetch_open_orders", None, order, {}))
-        if name := self._ended():
-            routes.append(lambda: self._listed(name, _ENDED[name], _since_ms(order), order, {}))
+        routes.extend(partial(self._among_ended, name, order, {}) for name in self._ended())
         if session.has("fetchMyTrades"):
             routes.append(lambda: self._in_trades(order, own_id))
         return routes
@@ -93,14 +102,14 @@ class Lookup:
         pending = ccxt_books.asking(session, "fetchOpenOrders", order)
         if pending is not None:
             routes.append(lambda: self._listed("fetchOpenOrders", "fetch_open_orders", None, order, pending))
-        name = self._ended()
-        ended = ccxt_books.asking(session, name, order) if name else None
-        if name and ended is not None:
-            routes.append(lambda: self._listed(name, _ENDED[name], _since_ms(order), order, ended))
+        for name in self._ended():
+            if (ended := ccxt_books.asking(session, name, order)) is not None:
+                routes.append(partial(self._among_ended, name, order, ended))
         return routes
 
-    def _ended(self) -> str | None:
-        return next(filter(self._session.has, _ENDED), None)
+    def _ended(self) -> Sequence[str]:
+        """The lists that show ended orders."""
+        return self._session.dialect.ended or tuple(filter(self._session.has, _USUAL))[:1]
 
     def _shows_ended(self, order: Order) -> bool:
         session = self._session
@@ -130,20 +139,29 @@ class Lookup:
         dialect = self._session.dialect
         return {dialect.sent(order.client_order_id), dialect.told(order.client_order_id)}
 
+    async def _among_ended(self, name: str, order: Order, params: _Raw) -> _Raw | None:
+        return await self._listed(name, _ENDED[name], _since_ms(order), order, params)
+
     async def _listed(
         self, name: str, method: str, since: int | None, order: Order, params: _Raw
     ) -> _Raw | None:
-        narrowed = {**params, **self._session.dialect.narrowed(name, order.client_order_id)}
+        narrowed = self._session.dialect.narrowed(name, order.client_order_id)
         try:
-            rows = await self._session.ask(method, order.symbol, since, None, narrowed)
+            rows = await self._session.ask(method, order.symbol, since, None, {**params, **narrowed})
         except OrderNotFound:
             return None
         # Ids are told apart by their book: see `_routes`.
         trusted = bool(params) or not ccxt_books.apart(self._session, order)
-        return self._mine(rows, order, order.exchange_order_id if trusted else None)
+        mine = self._mine(rows, order, order.exchange_order_id if trusted else None)
+        if mine is None and rows and narrowed:
+            raise Transient(f"{name} shows other orders than it was asked for: it may have left ours out")
+        return mine
 
     async def _in_trades(self, order: Order, own_id: str | None) -> _Raw | None:
         """Trades seldom carry client ids: look into each order that they belong to and that could be ours."""
+        if self._session.dialect.trade_name:
+            await self._in_named_trades(order, self._session.dialect.trade_name)
+            return None
         trades = await self._session.ask("fetch_my_trades", order.symbol, _since_ms(order))
         ids = {
             str(one["order"]) for one in trades if one.get("order") and one.get("side") == order.side.value
@@ -165,6 +183,16 @@ class Lookup:
             count = len(ids - others)
             raise Transient(f"{count} more orders have traded {order.symbol} since: not looked into yet")
         return None
+
+    async def _in_named_trades(self, order: Order, name: str) -> None:
+        """The newest executions of all markets. Raises Transient unless it is clear that none is ours."""
+        trades = await self._session.ask("fetch_my_trades")
+        if any(str((one.get("info") or {}).get(name)) in self._names(order) for one in trades):
+            raise Transient("the order has executions, and is not shown itself yet")
+        if trades and min(one["timestamp"] for one in trades) >= _since_ms(order):
+            raise Transient(
+                f"{len(trades)} executions since, and the list ends there: ours may be before them"
+            )
 
     def _mine(self, rows: Sequence[_Raw], order: Order, own_id: str | None) -> _Raw | None:
         names = self._names(order)
@@ -202,7 +230,8 @@ class Lookup:
         report = ccxt_orders.report(raw, market, order.client_order_id)
         if report.filled != ZERO and not report.trades:
             report = ccxt_orders.with_trades(report, await self._executions(raw["id"], order), market)
-        return ccxt_orders.under(report, exchange_order_id)
+        loose = order.attached and ccxt_books.may_open(raw)
+        return structs.replace(ccxt_orders.under(report, exchange_order_id), loose=loose)
 
     async def _executions(self, exchange_order_id: str, order: Order) -> Sequence[_Raw]:
         """Of one order; empty when there is no answer: the amounts are proven without."""

@@ -7,7 +7,7 @@ from fks.domain.errors import Rejected
 from fks.domain.messages import Order
 from fks.domain.money import price_to
 from fks.domain.orders import Leg, OrderType, Side
-from fks.venues.ccxt_dialects import Dialect
+from fks.venues.ccxt_dialects import Attachment, Dialect
 from fks.venues.ccxt_markets import contract_size, number
 
 CONDITIONAL = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
@@ -150,6 +150,16 @@ def _worst_price(order: Order, setting: Setting) -> Decimal:
     if not (setting.demands.get("timeInForce") or {}).get("IOC"):
         raise Rejected("local.not_supported", "market buys are counted in quote currency here: use a limit")
     return price_to(_reference(order) * _WORST, setting.tick, buying=False)
+
+
+def attached(leg: Order, attachment: Attachment, exchange: Any) -> dict[str, Any]:
+    """The parameters with which an entry carries `leg`, its stop loss. Raises Rejected off the tick."""
+    stop = _required(leg.stop_price, leg, "stop price")
+    price = exchange.price_to_precision(leg.symbol, exact_float(stop, "stop price"))
+    if Decimal(price) != stop:
+        raise Rejected("local.precision", f"the stop price {stop} is off the exchange's tick")
+    carried = {attachment.name: leg.client_order_id, attachment.trigger: price, **attachment.also}
+    return {attachment.list: [carried]}
 
 
 def check_grid(placement: Placement, exchange: Any) -> None:

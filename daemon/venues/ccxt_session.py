@@ -1,6 +1,7 @@
 """The way to one exchange: its ccxt object, how often a question is repeated, when to keep quiet."""
 
 import difflib
+import time
 from collections.abc import Awaitable, Callable
 from random import uniform
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 
 import structlog
 import trio
-from ccxt.base.errors import InvalidNonce, OrderNotFound
+from ccxt.base.errors import BadResponse, InvalidNonce, OrderNotFound
 
 from fks.domain.errors import Misconfigured, NotSent, PlacementError, Rejected, Transient
 from fks.domain.settings import AccountSettings
@@ -40,8 +41,11 @@ _CREDENTIALS = {
     "walletAddress": "wallet_address",
     "privateKey": "private_key",
     "token": "token",
+    "login": "login",
+    "twofa": "twofa",
 }
 _CLOCK_S = 600.0  # how long a measured clock offset is believed
+_JUMP_S = 1.0  # a step of the wall clock that makes a measured offset worthless
 _PATIENCE = 0.2  # share of the time in which a request is taken that it may spend waiting for the rate limit
 
 
@@ -56,10 +60,14 @@ class Session:
         retry_delay: float,
         *,
         ban: Silence | None = None,
+        on_wait: Callable[[float], None] | None = None,
+        on_skew: Callable[[float], None] | None = None,
     ) -> None:
         self.exchange = make()
         self._throttle: Throttle = self.exchange.throttler
         self._throttle.ban = ban or Silence()
+        self._throttle.on_wait = on_wait
+        self._on_skew = on_skew
         self.dialect = dialect_of(type(self.exchange))
         self._family = family_of(type(self.exchange))
         table = (self.exchange.features or {}).get(market) or {}
@@ -67,6 +75,7 @@ class Session:
         self._retry_attempts = retry_attempts
         self._retry_delay = retry_delay
         self._clock_at = float("-inf")
+        self._epoch = _epoch()
         self._patience_s = _PATIENCE * (self.dialect.window_s or self.exchange.timeout / 1000)
         self._order_cost = 1.0
 
@@ -84,7 +93,7 @@ class Session:
     async def ask(self, method: str, *args: Any) -> Any:
         """A question, repeated while the network fails. Raises Transient, or OrderNotFound: an answer."""
         try:
-            if trio.current_time() - self._clock_at > _CLOCK_S:
+            if trio.current_time() - self._clock_at > _CLOCK_S or self._clock_jumped():
                 await self.sync_clock()
             return await self._repeat(method, *args)
         except (Transient, OrderNotFound):
@@ -138,13 +147,40 @@ class Session:
         for method, *args in self.dialect.prime:
             await self.ask(method, *args)
 
+    async def keep_time(self) -> None:
+        """To be called before a placement is made: its fence is as good as our clock. Raises NotSent."""
+        if self._clock_at > float("-inf") and not self._clock_jumped():
+            return
+        try:
+            with calling(Call(patience_s=self._patience_s)):
+                await self.sync_clock()
+        except Exception as error:
+            raise NotSent(f"the clock's offset could not be asked: {error}") from error
+
+    def deadline(self, at: float) -> dict[str, str]:
+        """The parameter that says until when an order claimed at wall time `at` is taken, if there is one.
+
+        In the exchange's time. Its measured clock is never ahead of its real one: it can only be too early.
+        """
+        name, window = self.dialect.deadline, self.dialect.window_s
+        if name is None or window is None:
+            return {}
+        until_ms = int((at + window - self.clock_offset_s) * 1000)
+        return {name: str(self.exchange.iso8601(until_ms))}
+
+    @property
+    def clock_offset_s(self) -> float:
+        """How far our clock is ahead of the exchange's, as last measured; 0 where it cannot be asked."""
+        return float(self.exchange.options.get("timeDifference") or 0) / 1000
+
+    def _clock_jumped(self) -> bool:
+        return abs(_epoch() - self._epoch) > _JUMP_S
+
     async def place(self, request: tuple[Any, ...], call: Call) -> Any:
         """One placement, sent once. Raises NotSent, Rejected or Unknown.
 
         It does not wait long for the rate limit: the exchange counts the age of a request from its claim.
         """
-        if self._clock_at == float("-inf"):
-            await self._mended_clock()
         call.patience_s = self._patience_s
         try:
             with calling(call):
@@ -165,21 +201,26 @@ class Session:
             return error
         return placement_error(error, self._family, call)
 
-    async def _mended_clock(self) -> None:
-        try:
-            with calling(Call(patience_s=self._patience_s)):
-                await self.sync_clock()
-        except Exception as error:
-            raise NotSent(f"the clock's offset could not be asked: {error}") from error
-
     async def sync_clock(self) -> None:
-        """Measure how far our clock is ahead, where the exchange takes that into account."""
-        options = self.exchange.options
-        if self.has("fetchTime") and "timeDifference" in options:
-            # It counts the whole way there and back as difference, so that our timestamps are never ahead
-            # of the exchange's clock: the fence can only close too early.
+        """Measure how far our clock is ahead, where the exchange takes that into account.
+
+        The whole way there and back counts as difference, so that our timestamps are never ahead of the
+        exchange's clock: the fence can only close too early.
+        """
+        exchange, raw = self.exchange, self.dialect.server_time
+        epoch, measured = _epoch(), True
+        if raw is not None:
+            theirs_ms = exchange.parse8601((await self._repeat(raw)).get("serverTime"))
+            if theirs_ms is None:
+                raise BadResponse(f"{exchange.id} does not tell its time")
+            exchange.options["timeDifference"] = exchange.milliseconds() - theirs_ms
+        elif self.has("fetchTime") and "timeDifference" in exchange.options:
             await self._repeat("load_time_difference")
-        self._clock_at = trio.current_time()
+        else:
+            measured = False
+        self._clock_at, self._epoch = trio.current_time(), epoch
+        if measured and self._on_skew is not None:
+            self._on_skew(-self.clock_offset_s)
 
     async def _repeat(self, method: str, *args: Any) -> Any:
         delay, left = self._retry_delay, self._retry_attempts
@@ -201,6 +242,11 @@ class Session:
             log.warning("exchange_wants_silence", exchange=self.exchange.id, seconds=wait, banned=banned)
         if isinstance(error, InvalidNonce):
             self._clock_at = float("-inf")
+
+
+def _epoch() -> float:
+    """When the clock that never jumps began, by the one that does: another value is a step of that one."""
+    return time.time() - time.monotonic()
 
 
 def _kind(name: str, settings: AccountSettings) -> Any:

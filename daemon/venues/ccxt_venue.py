@@ -3,7 +3,7 @@
 A placement is one request, sent once. Questions and cancellations may be repeated and are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from ccxt.base.errors import OrderNotFound
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import Misconfigured, NotSent, PlacementError, Rejected, Transient, Unknown
 from fks.domain.messages import Balance, Market, Order, Position, Report, Ticker
-from fks.domain.orders import AT_REST, State
+from fks.domain.orders import AT_REST, Leg, State
 from fks.domain.settings import AccountSettings
 from fks.domain.venue import Features
 from fks.venues import ccxt_books, ccxt_orders, ccxt_placement
@@ -53,28 +53,39 @@ class CcxtVenue:
         retry_attempts: int,
         retry_delay: float,
         shared: Shared | None = None,
+        on_wait: Callable[[float], None] | None = None,
+        on_skew: Callable[[float], None] | None = None,
     ) -> None:
+        """`on_wait`, `on_skew`: told the seconds that a request has waited for the rate limit, and by
+        which the exchange's clock is ahead of ours, whenever that was measured.
+        """
         self.name = name
         self._settings = settings
         self._make = partial(make_exchange, name, settings, timeout)
         shared = shared or Shared()
         self._table = shared.table(settings)
         self._session = Session(
-            self._make, settings.market, retry_attempts, retry_delay, ban=shared.ban(settings)
+            self._make,
+            settings.market,
+            retry_attempts,
+            retry_delay,
+            ban=shared.ban(settings),
+            on_wait=on_wait,
+            on_skew=on_skew,
         )
         self._lookup = Lookup(self._session)
         self._loaded: Loaded | None = None
         self._markets: Mapping[str, Market] = {}
         self._derivatives = Derivatives(name, self._session, settings)
+        dialect = self._session.dialect
         self.features = Features(
-            order_types=ccxt_placement.order_types(
-                self._session.feature("createOrder"), self._session.dialect
-            ),
+            order_types=ccxt_placement.order_types(self._session.feature("createOrder"), dialect),
             # Reduce-only orders together never sell more than there is, so a derivative's stop loss and
             # take profit may rest side by side. On spot both would hold the same coins.
             oco=settings.market != "spot",
-            window_s=self._session.dialect.window_s,
-            lag_s=self._session.dialect.lag_s,
+            attached_stop=settings.market != "spot" and dialect.attachment is not None,
+            window_s=dialect.window_s if dialect.proves_absence else None,
+            lag_s=dialect.lag_s,
         )
 
     async def open(self) -> None:
@@ -119,24 +130,21 @@ class CcxtVenue:
     def busy_for(self) -> float:
         return self._session.busy_for(self._settings.rate.reserve)
 
-    @property
-    def clock_offset_s(self) -> float:
-        """How far our clock is ahead of the exchange's, as last measured; 0 where it cannot be asked."""
-        return float(self._session.exchange.options.get("timeDifference") or 0) / 1000
-
     # --- placing and cancelling
 
     async def place(self, order: Order, legs: Sequence[Order], at: float) -> Sequence[Report]:
-        if legs:
-            raise Rejected("local.not_supported", "protective orders are not attached here: send them alone")
+        attached = self._attached(legs)
         if self._settings.mode == "dry_run":
             self._request(order)
-            return [await self._pretended(order)]
+            return [await self._pretended(one) for one in (order, *legs)]
+        await self._session.keep_time()
         if self._derivatives.concerns(order):
             await self._derivatives.prepare(order)
-        request = self._request(order)
+        request, deadline = self._request(order), self._session.deadline(at)
+        request.params.update(deadline | attached)
+        by_timestamp = self.features.window_s is not None and not deadline
         call = Call(
-            at_ms=int(at * 1000) if self.features.window_s is not None else None,
+            at_ms=int(at * 1000) if by_timestamp else None,
             reserve=None if is_exit(order) else self._settings.rate.reserve,
         )
         try:
@@ -151,6 +159,15 @@ class CcxtVenue:
         if (dialect.find or dialect.lists) and told and dialect.told(order.client_order_id) not in told:
             raise Unknown(f"the exchange answered for another order, {sorted(told)}")
         return [report]
+
+    def _attached(self, legs: Sequence[Order]) -> dict[str, Any]:
+        """What says that `legs` come along; their own reports are for `find` to bring."""
+        attachment = self._session.dialect.attachment if self.features.attached_stop else None
+        if not legs:
+            return {}
+        if attachment is None or [leg.leg for leg in legs] != [Leg.STOP_LOSS]:
+            raise Rejected("local.not_supported", f"{len(legs)} protective orders cannot be attached here")
+        return ccxt_placement.attached(legs[0], attachment, self._session.exchange)
 
     def _request(self, order: Order) -> ccxt_placement.Placement:
         session = self._session
@@ -300,6 +317,18 @@ class CcxtVenue:
             raise Transient(f"{self._settings.type} tells no last price of {symbol}")
         time = (raw.get("timestamp") or 0) / 1000
         return Ticker(symbol, last, bid=number(raw.get("bid")), ask=number(raw.get("ask")), time=time)
+
+    async def candles(self, symbol: str, timeframe: str, limit: int) -> Sequence[Sequence[float | None]]:
+        session = self._session
+        if not session.has("fetchOHLCV") or timeframe not in (session.exchange.timeframes or ()):
+            return ()
+        if symbol not in self._markets:
+            raise Transient(f"account {self.name} has no market {symbol!r}")
+        rows = await session.ask("fetch_ohlcv", symbol, timeframe, None, limit)
+        return [(row[0] / 1000, *row[1:5]) for row in rows[-limit:]]
+
+    def imposed(self) -> Sequence[tuple[Order, Report]]:
+        return ()
 
     def hint(self, symbol: str, price: Decimal) -> None:
         """A real exchange knows its own prices."""

@@ -1,18 +1,18 @@
 """What must be known of an account to decide one alert, gathered in bounded time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import trio
 
-from fks.domain import sizing
+from fks.domain import sizing, strategy
 from fks.domain.alerts import Action, Alert
-from fks.domain.decide import View
 from fks.domain.errors import Transient
 from fks.domain.messages import Balance, Exposure, Market, TradingState
 from fks.domain.orders import OrderType
-from fks.domain.settings import RiskSettings, SizingSettings
+from fks.domain.settings import OnDrift, RiskSettings, SizingSettings, StrategySettings
+from fks.domain.view import Rules, View
 from fks.venues.account import Account
 
 PRICE_AGE_S = 1.0
@@ -27,6 +27,15 @@ class Outlook:
     account: Account
     size: SizingSettings
     limits: RiskSettings
+    strategies: Mapping[str, StrategySettings] = field(default_factory=dict)
+    on_drift: OnDrift = "alarm"
+
+    def rules(self, alert: Alert) -> Rules:
+        """What is configured for the alert: its strategy's own where that has a table."""
+        own = self.strategies.get(alert.strategy or "")
+        if own is None:
+            return Rules(self.size, self.limits, None, self.on_drift)
+        return Rules(own.sizing or self.size, self.limits, own.risk, own.on_drift or self.on_drift)
 
     def hint(self, alert: Alert, market: Market) -> None:
         """A market alert's price is the last one that its sender saw; a limit is only a wish."""
@@ -43,8 +52,8 @@ class Outlook:
             # Where no price is known at all (the paper exchange), the alert's own is the first one.
             self.account.venue.hint(market.symbol, alert.price)
             price = await self.account.quotes.last(market.symbol, PRICE_AGE_S)
-        rules = sizing.effective_rules(alert, self.size)
-        wants_equity = alert.action in (Action.BUY, Action.SELL) and sizing.needs_equity(alert, rules)
+        rules = sizing.effective_rules(alert, self.rules(alert).size)
+        wants_equity = not strategy.closes(alert) and sizing.needs_equity(alert, rules)
         if price is None and (wants_equity or self._needs_price(alert)):
             return None
         if balance is None and wants_equity:
@@ -69,7 +78,7 @@ class Outlook:
 
     async def _position(self, alert: Alert, market: Market) -> Decimal | None:
         """The exchange's own position where the alert closes it. Raises Transient."""
-        closes = alert.action is Action.CLOSE or alert.prev_market_position in ("long", "short")
+        closes = strategy.closes(alert) or strategy.change(alert) is strategy.Change.REVERSAL
         if market.kind == "spot" or not closes:
             return None
         with trio.move_on_after(BALANCE_PATIENCE_S):
@@ -78,14 +87,16 @@ class Outlook:
         raise Transient("the exchange does not tell its positions in time")
 
     def _needs_price(self, alert: Alert) -> bool:
-        if alert.action in (Action.CLOSE, Action.CANCEL):
+        if strategy.closes(alert):
             return False
-        limited = self.limits.max_order_notional or self.limits.max_position_notional
+        rules = self.rules(alert)
+        some = (rules.limits, rules.own) if rules.own is not None else (rules.limits,)
+        limited = any(one.max_order_notional or one.max_position_notional for one in some)
         relative = alert.stop_loss is not None or bool(alert.take_profit) or alert.amount is None
         if alert.order_type is OrderType.LIMIT and self.limits.max_price_deviation:
             return True
         brings_its_own = alert.order_type not in (OrderType.MARKET, OrderType.TRAILING_STOP)
-        return bool(limited or relative) and not brings_its_own
+        return (limited or relative) and not brings_its_own
 
     async def balance(self, alerts: Sequence[Alert]) -> Balance | None:
         """Fetched only when one of the alerts is sized by it; None also when it does not come in time."""

@@ -2,9 +2,13 @@
 
 It has no memory of its own: after a restart it is rebuilt from the journal, which holds every fill that
 anyone was told of. Nothing in it is random, so it takes no seed: the same calls give the same reports.
+
+What the journal does not hold is gone: marks begin at the last fills, candles anew, the book of the others
+is full again, and funding of the past is reckoned at the prices of the fills. A position that fell below its
+maintenance margin unnoticed is liquidated at the next mark.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 
@@ -18,6 +22,10 @@ from fks.domain.venue import Features
 from fks.venues.paper_account import market_of
 from fks.venues.paper_book import PaperBook
 from fks.venues.paper_order import slipped
+
+Tell = Callable[[str, Decimal], object]
+Feed = Callable[[Tell], Awaitable[None]]
+"""Tells the market's prices, by symbol, for as long as it has some."""
 
 
 class PaperVenue:
@@ -39,8 +47,11 @@ class PaperVenue:
         *,
         wall: Callable[[], float],
         extra_symbols: Collection[str] = (),
+        feed: Feed | None = None,
     ) -> None:
         """`wall` gives UTC seconds. Of `extra_symbols`, those it has no kind of market for are left out.
+
+        What `feed` tells moves the marks; then alerts' prices no longer do.
 
         Raises Fatal for a configured symbol that it cannot trade.
         """
@@ -52,6 +63,8 @@ class PaperVenue:
             with suppress(ValueError):
                 symbols[market_of(symbol, settings).symbol] = None
         self._symbols = tuple(symbols)
+        self._feed = feed
+        self._fed: set[str] = set()  # symbols whose prices the market itself tells
         self._book = self._new_book()
         self._seen = self._book.changes
         self._changed = trio.Event()
@@ -79,6 +92,9 @@ class PaperVenue:
         return self._book.markets
 
     async def refresh_markets(self) -> None:
+        """The list stays as it is; whoever waits here lends the feed its life."""
+        if self._feed is not None:
+            await self._feed(self.tell)
         await trio.sleep_forever()
 
     def busy_for(self) -> float:
@@ -108,6 +124,7 @@ class PaperVenue:
     async def balance(self) -> Balance:
         """Profit that is not realised is neither in `free` nor in `total`."""
         await trio.lowlevel.checkpoint()
+        self._book.pass_time(self._wall())
         return self._book.balance()
 
     async def positions(self) -> Sequence[Position]:
@@ -121,7 +138,7 @@ class PaperVenue:
         if mark is None or symbol not in self._book.markets:
             what = f"the paper exchange has no price for {symbol}"
             raise Transient(f"{what}: configure prices or send a price in the alert")
-        half, tick = self._settings.slippage_bps / 2, self._settings.price_tick
+        half, tick = self._settings.slippage_bps / 2, self._book.markets[symbol].price_tick
         return Ticker(
             symbol=symbol,
             last=mark,
@@ -130,10 +147,41 @@ class PaperVenue:
             time=self._wall(),
         )
 
+    async def candles(self, symbol: str, timeframe: str, limit: int) -> Sequence[Sequence[float | None]]:
+        """Of the marks since the start of the process."""
+        await trio.lowlevel.checkpoint()
+        return self._book.candles.of(symbol, timeframe, limit)
+
     def hint(self, symbol: str, price: Decimal) -> None:
-        """Move the mark, and fill what it meets."""
-        self._book.hint(symbol, price, self._wall())
-        self._notify()
+        """Move the mark, and fill what it meets; unless the market itself tells the symbol's price."""
+        if symbol not in self._fed:
+            self._move(symbol, price)
+
+    def tell(self, symbol: str, price: Decimal, *, gap: bool = True) -> bool:
+        """The market's own price: from now on alerts' prices do not move it. Whether an order has changed.
+
+        Without a `gap` the price has been everywhere between the last one and this.
+        """
+        self._fed.add(symbol)
+        return self._move(symbol, price, gap=gap)
+
+    def _move(self, symbol: str, price: Decimal, *, gap: bool = True) -> bool:
+        move = self._book.hint if gap else self._book.glide
+        move(symbol, price, self._wall())
+        return self._notify()
+
+    def imposed(self) -> Sequence[tuple[Order, Report]]:
+        """The liquidations of this life: nobody placed them, and the book must learn of them."""
+        reports = [self._book.find(order.client_order_id) for order in self._book.imposed]
+        return [(order, report) for order, report in zip(self._book.imposed, reports, strict=True) if report]
+
+    def equity(self, quote: str) -> Decimal:
+        """In `quote`, everything at its mark."""
+        return self._book.equity(quote)
+
+    def low_hurts(self, symbol: str) -> bool | None:
+        """See PaperBook; None for a symbol without a market."""
+        return self._book.low_hurts(symbol) if symbol in self._book.markets else None
 
     async def wait(self, seconds: float) -> None:
         """Return after `seconds`, or as soon as an order has changed since the last return."""
@@ -141,7 +189,9 @@ class PaperVenue:
             await self._changed.wait()
         self._changed = trio.Event()
 
-    def _notify(self) -> None:
-        if self._book.changes != self._seen:
+    def _notify(self) -> bool:
+        changed = self._book.changes != self._seen
+        if changed:
             self._seen = self._book.changes
             self._changed.set()
+        return changed

@@ -7,7 +7,7 @@ Fees are taken in quote, on buys too. Real spot exchanges take a buyer's fee in 
 amount can be sold again whole, and the user's books stay in one currency.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Context, Decimal, localcontext
 from functools import wraps
@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 from fks.domain.messages import Market, Position, Trade
 from fks.domain.money import ZERO
 from fks.domain.orders import Side
-from fks.domain.settings import AccountSettings
+from fks.domain.settings import AccountSettings, Steps
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +50,7 @@ def market_of(symbol: str, settings: AccountSettings) -> Market:
         raise ValueError(f"{symbol!r} settles in {settle}: the paper exchange has only linear swaps")
     derivative = settings.market if settings.market != "spot" else "swap"
     linear = bool(settle) or settings.market != "spot"
+    own = settings.steps.get(symbol, Steps())
     return Market(
         symbol=symbol,
         id=base + quote,
@@ -57,10 +58,16 @@ def market_of(symbol: str, settings: AccountSettings) -> Market:
         quote=quote,
         kind=derivative if linear else "spot",
         settle=quote if linear else None,
-        amount_step=settings.amount_step,
-        price_tick=settings.price_tick,
-        min_notional=settings.min_notional,
+        amount_step=settings.amount_step if own.amount_step is None else own.amount_step,
+        price_tick=settings.price_tick if own.price_tick is None else own.price_tick,
+        min_notional=settings.min_notional if own.min_notional is None else own.min_notional,
     )
+
+
+def fee_rate(settings: AccountSettings, *, maker: bool) -> Decimal:
+    """Share of the notional."""
+    own = settings.maker_fee if maker else settings.taker_fee
+    return settings.fee if own is None else own
 
 
 @dataclass(slots=True)
@@ -110,8 +117,8 @@ def initial_margin(notional: Decimal, leverage: int | None) -> Decimal:
 class PaperAccount:
     """Balances by currency and swap positions by symbol.
 
-    There is no liquidation, and profit that is not realised is no margin: losses on a swap may take
-    cash below zero.
+    Profit that is not realised is no margin for another position. What a liquidation does not cover takes
+    cash below zero: there is no insurance fund.
     """
 
     cash: dict[str, Decimal]
@@ -155,6 +162,19 @@ class PaperAccount:
             for symbol, holding in self.holdings.items()
             if holding.amount
         ]
+
+    def pay(self, currency: str, amount: Decimal) -> None:
+        """Funding; below zero it is received."""
+        self._add(currency, -amount)
+
+    def unrealized(self, marks: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Of the swap positions with a mark, per currency."""
+        gains: dict[str, Decimal] = {}
+        for symbol, holding in self.holdings.items():
+            if holding.amount and symbol in marks:
+                gain = holding.amount * marks[symbol] - holding.cost
+                gains[holding.currency] = gains.get(holding.currency, ZERO) + gain
+        return gains
 
     def _add(self, currency: str, amount: Decimal) -> None:
         self.cash[currency] = self.cash.get(currency, ZERO) + amount

@@ -1,23 +1,28 @@
 """The paper exchange's matching: what fills when an order arrives or a mark moves.
 
-Pure, synchronous and deterministic: the same calls give the same reports; time is an argument. There is
-no depth and no chance: an order fills whole, at the mark or at its own price.
+Pure, synchronous and deterministic: the same calls give the same reports; time is an argument. Nothing is
+left to chance: an order fills at the mark or at its own price, as far as the book is deep (`paper_depth`).
 """
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from itertools import count
 
+from fks.domain import ids
 from fks.domain.errors import Rejected, Unknown
 from fks.domain.messages import Balance, Fill, Order, Report, Trade
-from fks.domain.money import plain
-from fks.domain.orders import IN_FLIGHT, LIVE, State
+from fks.domain.money import ZERO, plain
+from fks.domain.orders import IN_FLIGHT, LIVE, Leg, OrderType, Side, State
 from fks.domain.settings import AccountSettings
-from fks.venues.paper_account import PaperAccount, exact, market_of
+from fks.venues.paper_account import PaperAccount, exact, fee_rate, market_of
+from fks.venues.paper_candles import Candles
+from fks.venues.paper_depth import Depth
 from fks.venues.paper_groups import Orders, group_of
+from fks.venues.paper_margin import Margin
 from fks.venues.paper_means import Means
 from fks.venues.paper_order import Working, check
 
+_STRIDE = Decimal("0.005")
 _INSTANT = 1e-6  # at least this lies between two fills, so that their times tell their order
 
 
@@ -29,10 +34,15 @@ class PaperBook:
         self.markets = {symbol: market_of(symbol, settings) for symbol in symbols}
         self.marks = dict(settings.prices)
         self.account = PaperAccount(dict(settings.balance))
+        self.candles = Candles()
         self.changes = 0  # grows whenever an order does
+        self.imposed: list[Order] = []  # liquidations: orders that nobody placed
         self._settings = settings
         self._orders = Orders()
         self._means = Means(settings, self.account, self._orders)
+        self._depth = Depth(settings)
+        self._margin = Margin(settings, self.account, self.marks)
+        self._entries: dict[str, Order] = {}  # the last that traded, by symbol
         self._numbers = count()
         self._last_fill = 0.0
 
@@ -45,6 +55,7 @@ class PaperBook:
         for one in (order, *legs):
             if one in self._orders:
                 raise Unknown(f"duplicate client order id {one.client_order_id}")
+        self.pass_time(at)
         self._check(order, legs)
         mark = self.marks[order.symbol]
         arriving = [self._working(one, at) for one in (order, *legs)]
@@ -52,6 +63,7 @@ class PaperBook:
         for working in arriving:
             self._add(working)
         self._match(arriving, mark, at)
+        self._liquidate(at)
         return [one.report() for one in arriving]
 
     @exact
@@ -72,9 +84,40 @@ class PaperBook:
         """Move the mark; what it meets fills, the nearest to the old mark first."""
         if symbol not in self.markets or price <= 0:
             return
+        self.pass_time(at)
         previous = self.marks.get(symbol, price)
         self.marks[symbol] = price
+        self.candles.add(symbol, at, price)
+        self._depth.refill(symbol)
         self._match([one for one in self._orders.open.values() if one.order.symbol == symbol], previous, at)
+        self._liquidate(at)
+
+    @exact
+    def glide(self, symbol: str, price: Decimal, at: float) -> None:
+        """Move the mark without a gap: what waits on the way meets its own price."""
+        while symbol in self.markets and (stop := self._on_the_way(symbol, price)) is not None:
+            self.hint(symbol, stop, at)
+        self.hint(symbol, price, at)
+
+    def _on_the_way(self, symbol: str, to: Decimal) -> Decimal | None:
+        """Where the mark is to be looked at next: at a stop, and for a swap's margin every half percent."""
+        mark = self.marks.get(symbol)
+        if mark is None:
+            return None
+        waiting = [
+            one for one in self._orders.open.values() if one.order.symbol == symbol and one.waits_for_stop
+        ]
+        points = [one.trigger for one in waiting if one.trigger is not None]
+        holding = self.account.holdings.get(symbol)
+        if holding and holding.amount:
+            points.append(mark + mark * _STRIDE if to > mark else mark - mark * _STRIDE)
+        between = [one for one in points if min(mark, to) < one < max(mark, to)]
+        return min(between, key=lambda one: abs(one - mark), default=None)
+
+    @exact
+    def pass_time(self, at: float) -> None:
+        """Pay what has become due by now."""
+        self._margin.pay_funding(at)
 
     @exact
     def find(self, client_order_id: str) -> Report | None:
@@ -90,6 +133,29 @@ class PaperBook:
     def balance(self) -> Balance:
         return self._means.balance()
 
+    @exact
+    def equity(self, quote: str) -> Decimal:
+        """In `quote`: cash, what is held at its mark, and the profit that is not realised."""
+        worth = self.account.unrealized(self.marks).get(quote, ZERO)
+        for currency, amount in self.account.cash.items():
+            worth += amount if currency == quote else amount * self.marks.get(f"{currency}/{quote}", ZERO)
+        return worth
+
+    def low_hurts(self, symbol: str) -> bool | None:
+        """Whether a fall is to come before a rise, for the worse: for what is held, or would be opened.
+
+        Flat with a buy that waits, the rise comes first: then it is filled at the low with no time to
+        recover. None: it makes no difference.
+        """
+        market = self.markets[symbol]
+        holding = self.account.holdings.get(symbol)
+        swap = holding.amount if holding else ZERO
+        if held := swap if market.settle else self.account.cash.get(market.base, ZERO):
+            return held > 0
+        waiting = (one.order for one in self._orders.open.values() if one.order.symbol == symbol)
+        sides = {order.side for order in waiting if not order.leg.protective}
+        return Side.BUY not in sides if len(sides) == 1 else None
+
     # Acceptance
 
     def _check(self, order: Order, legs: Sequence[Order]) -> None:
@@ -104,12 +170,15 @@ class PaperBook:
             raise Rejected("price_tick", f"{what}: set a smaller price_tick for the paper exchange")
         for one in (order, *legs):
             check(one, market)
+            if (one.leverage or 1) > self._settings.max_leverage > 0:
+                most = self._settings.max_leverage
+                raise Rejected("max_leverage", f"leverage {one.leverage} is above {most} (max_leverage)")
         if any(leg.parent != order.id or leg.symbol != order.symbol for leg in legs):
             raise Rejected("bad_order", f"a leg sent with {order.id} does not belong to it")
 
     def _check_means(self, arriving: Working, mark: Decimal) -> None:
         order, market = arriving.order, arriving.market
-        price = arriving.bound or arriving.price_at(mark, self._settings.slippage_bps)
+        price = arriving.bound or self._depth.price(arriving, order.amount, mark)
         least = market.min_notional
         if least and order.amount * price < least and not self._means.only_reduces(arriving):
             what = f"{plain(order.amount * price)} {market.quote} is below the least of {plain(least)}"
@@ -134,7 +203,7 @@ class PaperBook:
             active = [one for one in among if one.live and self._orders.fillable(one) > 0]
             for one in active:
                 one.follow(self.marks[one.order.symbol])
-            due = [one for one in active if one.due(self.marks[one.order.symbol])]
+            due = [one for one in active if one.due(self.marks[one.order.symbol]) and self._can_act(one)]
             if not due:
                 break
             self._execute(min(due, key=lambda one: _nearness(one, previous)), at)
@@ -142,6 +211,13 @@ class PaperBook:
             if one.order.time_in_force in ("ioc", "fok") and not one.waits_for_stop:
                 self._end(one, State.EXPIRED, at, "it could not fill at once")
             one.resting = not one.waits_for_stop
+
+    def _can_act(self, working: Working) -> bool:
+        """Whether the book has something for an order that is due; for fill-or-kill, all of it."""
+        wanted = self._orders.fillable(working)
+        there = self._depth.available(working, wanted, self.marks[working.order.symbol])
+        whole = working.order.time_in_force == "fok" and not working.resting
+        return working.waits_for_stop or there >= wanted or (there > 0 and not whole)
 
     def _execute(self, working: Working, at: float) -> None:
         """Trigger a stop limit, or fill, or fail for lack of means."""
@@ -152,41 +228,67 @@ class PaperBook:
                 if working.order.post_only and working.due(mark):
                     self._end(working, State.REJECTED, at, "post_only: it would cross the mark")
                 return
-        amount = self._means.executable(working)
-        price = working.price_at(mark, self._settings.slippage_bps)
-        if amount <= 0:
+        wanted = self._means.executable(working)
+        amount = self._depth.available(working, wanted, mark)
+        price = self._depth.price(working, amount, mark)
+        if wanted <= 0:
             self._end(working, State.CANCELED, at, "reduce_only: no position is left to reduce")
         elif lack := self._means.lack(working, amount, price):
             self._end(working, State.REJECTED, at, f"insufficient_funds: {lack}")
         else:
+            self._depth.take(working, amount, mark)
             self._fill(working, amount, price, at)
+            entry = self._orders.entry_of(working.order)
+            if amount < wanted or (entry and entry.live and working.filled < working.order.amount):
+                working.state = State.PARTIAL
+                self.changes += 1
+            else:
+                self._end(working, State.FILLED, working.time)
 
     def _fill(self, working: Working, amount: Decimal, price: Decimal, at: float) -> None:
+        maker = working.limit is not None and working.resting
         trade = Trade(
             # The count is the order's own, so that a restart neither reuses nor changes an id.
             id=f"{working.order.client_order_id}-{len(working.trades) + 1}",
             time=max(at, self._last_fill + _INSTANT),
             price=price,
             amount=amount,
-            fee=price * amount * self._settings.fee,
+            fee=price * amount * fee_rate(self._settings, maker=maker),
             fee_currency=working.market.quote,
         )
         self._book(working, trade)
-        self._end(working, State.FILLED, trade.time)
 
     def _book(self, working: Working, trade: Trade) -> None:
         order = working.order
         self.account.apply(working.market, order.side, trade, order.leverage)
         working.trades.append(trade)
+        if not order.leg.protective:
+            self._entries[order.symbol] = order
         working.time = self._last_fill = max(self._last_fill, trade.time)
 
     def _end(self, working: Working, state: State, at: float, reason: str | None = None) -> None:
         working.state, working.reason, working.time = state, reason, at
         self._orders.rest(working)
+        self._orders.forget()
         self.changes += 1
         for leg in list(self._orders.purposeless(working)):
             if leg.live:  # ending one of them ends the others
                 self._end(leg, State.CANCELED, at, "nothing is left for it to protect")
+
+    def _liquidate(self, at: float) -> None:
+        """End what is open on a bankrupt position's symbol, and close the position at the market."""
+        for symbol, why in list(self._margin.bankrupt()):
+            for working in [one for one in self._orders.open.values() if one.order.symbol == symbol]:
+                if working.live:  # ending one may end others
+                    self._end(working, State.CANCELED, at, why)
+            held = self.account.holdings[symbol].amount
+            order = _liquidation(self._entries[symbol], held, self.marks[symbol], at)
+            working = self._working(order, at)
+            self._add(working)
+            price = self._depth.price(working, order.amount, self.marks[symbol])
+            self._fill(working, order.amount, price, at)
+            self._end(working, State.FILLED, working.time, why)
+            self.imposed.append(order)
 
     def _working(self, order: Order, at: float) -> Working:
         market = self.markets.get(order.symbol)
@@ -207,10 +309,13 @@ class PaperBook:
         What the journal does not know never happened: an order in flight without a fill is not here,
         unless what arrived with it is (an entry and its attached legs arrive together). Nothing fills
         for the restored marks, they are old. A trailing stop trails afresh from them, and a stop limit
-        waits for its stop again: the journal knows neither.
+        waits for its stop again: the journal knows neither. Funding is reckoned anew, at the prices of the
+        fills between which it was due.
         """
         for order, fill in sorted(history, key=lambda pair: pair[1].time):
+            self.pass_time(fill.time)
             self._replay(order, fill)
+        self.pass_time(at)
         evident = [order for order, _ in history] + [order for order in live if order.state in LIVE]
         arrived = {group_of(order) for order in evident if _travels_with_entry(order)}
         for order in live:
@@ -236,6 +341,7 @@ class PaperBook:
         )
         self._book(working, trade)
         self.marks[order.symbol] = fill.price
+        working.state = State.PARTIAL
         if order.at_rest or working.filled >= order.amount:
             working.state = order.state if order.at_rest else State.FILLED
             self._orders.rest(working)
@@ -251,9 +357,31 @@ class PaperBook:
             # A leg's fill reached the journal before its entry's: the entry fills again, at its own price.
             price = working.bound or self.marks[order.symbol]
             self._fill(working, self._orders.fillable(working), price, at)
+            self._end(working, State.FILLED, working.time)
         elif working in list(self._orders.purposeless(working)):
             self._end(working, State.CANCELED, at, "nothing is left for it to protect")
         working.resting = self._orders.fillable(working) > 0 and not working.waits_for_stop
+
+
+def _liquidation(entry: Order, held: Decimal, mark: Decimal, at: float) -> Order:
+    """The exchange's own order. It belongs to the alert that traded the symbol last."""
+    name = ids.client_order_id(entry.alert_id, entry.account, f"liquidation {entry.symbol} {at!r}", 1)
+    return Order(
+        id=name,
+        client_order_id=name,
+        alert_id=entry.alert_id,
+        account=entry.account,
+        leg=Leg.CLOSE,
+        symbol=entry.symbol,
+        side=Side.SELL if held > 0 else Side.BUY,
+        type=OrderType.MARKET,
+        amount=abs(held),
+        reduce_only=True,
+        reference_price=mark,
+        good_until=at,
+        created_at=at,
+        updated_at=at,
+    )
 
 
 def _travels_with_entry(order: Order) -> bool:

@@ -5,12 +5,15 @@ filled by its legs`, and no leg may fill more than that: a take profit's fill ma
 and once nothing is left the others have no purpose (one cancels the other).
 """
 
+from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 
 from fks.domain.messages import Order
 from fks.domain.money import ZERO
 from fks.venues.paper_order import Working
+
+REMEMBERED = 2_000  # groups of orders at rest; the exchange's memory must end somewhere
 
 
 class Orders:
@@ -21,6 +24,7 @@ class Orders:
         self._all: dict[str, Working] = {}
         self._entries: dict[str, Working] = {}  # by the order's own id: what a leg calls its parent
         self._legs: dict[str, list[Working]] = {}  # by their entry's id
+        self._rested: deque[Working] = deque()  # oldest first; a leg goes with its entry
 
     def __contains__(self, order: Order) -> bool:
         return order.client_order_id in self._all
@@ -36,8 +40,25 @@ class Orders:
             self._legs.setdefault(order.parent, []).append(working)
 
     def rest(self, working: Working) -> None:
-        """It has come to rest: keep it, but no longer among the open ones."""
-        self.open.pop(working.order.client_order_id, None)
+        """It has come to rest: keep it for a while, but no longer among the open ones."""
+        was_open = self.open.pop(working.order.client_order_id, None) is not None
+        if was_open and self.entry_of(working.order) is None:
+            self._rested.append(working)
+
+    def forget(self) -> None:
+        """Those that came to rest long ago: the journal has them at rest, nobody asks any more. An entry
+        stays while one of its legs lives.
+        """
+        for _ in range(len(self._rested) - REMEMBERED):
+            entry = self._rested.popleft()
+            legs = self._legs.get(entry.order.id, [])
+            if any(leg.live for leg in legs):
+                self._rested.append(entry)
+                continue
+            for one in (entry, *legs):
+                self._all.pop(one.order.client_order_id, None)
+                self._entries.pop(one.order.id, None)
+            self._legs.pop(entry.order.id, None)
 
     def entry_of(self, order: Order) -> Working | None:
         """What a protective leg protects; None for other orders, and when it is not here."""

@@ -6,7 +6,7 @@ from fks.domain.messages import Balance
 from fks.domain.money import ZERO, plain
 from fks.domain.orders import Leg
 from fks.domain.settings import AccountSettings
-from fks.venues.paper_account import PaperAccount, initial_margin
+from fks.venues.paper_account import PaperAccount, fee_rate, initial_margin
 from fks.venues.paper_groups import Orders, group_of
 from fks.venues.paper_order import Working, slipped
 
@@ -18,6 +18,7 @@ class Means:
         self._settings = settings
         self._account = account
         self._orders = orders
+        self._fee = max(fee_rate(settings, maker=True), fee_rate(settings, maker=False))
 
     def balance(self) -> Balance:
         total = dict(self._account.cash)
@@ -55,11 +56,11 @@ class Means:
         if market.settle is None:
             if not working.buying:
                 return market.base, amount
-            return market.quote, price * amount * (1 + self._settings.fee)
+            return market.quote, price * amount * (1 + self._fee)
         opening = amount - self._account.opposing(market, working.order.side)
         if opening <= 0 or self.only_reduces(working):
             return market.settle, ZERO  # an exit is never refused for want of its fee
-        fee = price * amount * self._settings.fee
+        fee = price * amount * self._fee
         return market.settle, initial_margin(price * opening, working.order.leverage) + fee
 
     def _reserve(self, working: Working) -> tuple[str, Decimal]:

@@ -20,7 +20,7 @@ _NEEDS: dict[OrderType, tuple[str, ...]] = {
 
 @dataclass(slots=True, eq=False)
 class Working:
-    """An accepted order. It fills whole or not at all: the paper exchange has no depth."""
+    """An accepted order."""
 
     order: Order
     market: Market
@@ -86,15 +86,6 @@ class Working:
         if trigger is None:
             return not self.waits_for_stop
         return mark >= trigger if self.buying is self.waits_for_stop else mark <= trigger
-
-    def price_at(self, mark: Decimal, slippage_bps: Decimal) -> Decimal:
-        """Where it fills when it is due: a resting limit at its own price, an arriving one at the mark.
-
-        Market and stop orders pay the slippage.
-        """
-        if self.limit is None:
-            return slipped(mark, slippage_bps, self.market.price_tick, buying=self.buying)
-        return self.limit if self.resting else mark
 
     def report(self) -> Report:
         filled = self.filled

@@ -3,6 +3,7 @@
 Every request of an account passes here last, also those that were under way when a ban came.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -22,10 +23,6 @@ class Silence:
     def extend(self, until: float) -> None:
         self.until = max(self.until, until)
 
-    def rest(self) -> float:
-        """Seconds; 0 or less: it is over."""
-        return self.until - trio.current_time()
-
 
 @dataclass(slots=True)
 class Throttle:
@@ -40,6 +37,7 @@ class Throttle:
     bucket: Bucket
     asked: Silence = field(default_factory=Silence)
     ban: Silence = field(default_factory=Silence)
+    on_wait: Callable[[float], None] | None = None  # told the seconds of every wait that is over
 
     def heed(self, seconds: float, *, banned: bool) -> None:
         """The exchange wants to hear nothing for so long."""
@@ -51,29 +49,43 @@ class Throttle:
         None is for cancels and for what closes a position: they overdraw, and others wait the longer.
         Were it too much, the exchange would say so, and that answer is heeded.
         """
-        due = 0.0 if reserve is None else self.bucket.wait(trio.current_time(), cost, reserve)
-        seconds = max(due, self.asked.rest(), self.ban.rest())
+        return self._wait(trio.current_time(), cost, reserve)
+
+    def _wait(self, now: float, cost: float, reserve: float | None) -> float:
+        due = 0.0 if reserve is None else self.bucket.wait(now, cost, reserve)
+        seconds = max(due, self._silent_for(now))
         return seconds if seconds > _NOTHING_S else 0.0
+
+    def _silent_for(self, now: float) -> float:
+        return max(self.asked.until, self.ban.until) - now
 
     async def admit(self, cost: float, reserve: float | None, patience_s: float) -> None:
         """Wait for the rate limit. Who is cancelled while waiting has taken nothing.
 
         Raises NotSent during a silence, and Throttled at once rather than wait longer than `patience_s`.
         """
+        waited = 0.0
         while True:
-            self.refuse_in_silence()
-            seconds = self.wait(cost, reserve)
+            now = trio.current_time()
+            self._refuse_in_silence(now)
+            seconds = self._wait(now, cost, reserve)
             if seconds == 0:
                 break
             if seconds > patience_s:
                 raise Throttled(f"the rate limit of {self.exchange} is used up", retry_after=seconds)
             await trio.sleep(seconds)
-        self.bucket.take(trio.current_time(), cost)
+            waited += seconds
+        if waited and self.on_wait is not None:
+            self.on_wait(waited)
+        self.bucket.take(now, cost)
 
     def refuse_in_silence(self) -> None:
         """Raises NotSent while the exchange wants to hear nothing."""
-        banned = self.ban.rest() > 0
-        rest = max(self.asked.rest(), self.ban.rest())
+        self._refuse_in_silence(trio.current_time())
+
+    def _refuse_in_silence(self, now: float) -> None:
+        rest = self._silent_for(now)
         if rest > 0:
+            banned = self.ban.until > now
             why = "banned us" if banned else "asked us to slow down"
             raise NotSent(f"{self.exchange} {why}", retry_after=rest, frozen=banned)

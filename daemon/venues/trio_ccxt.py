@@ -44,6 +44,7 @@ from ccxt.base.errors import (  # noqa: E402
 
 _PARSE_IN_THREAD = 256 * 1024  # characters; json.loads takes about 3 ms for so many
 _WEBSOCKET = re.compile(r"(un_)?watch(_\w+)?|\w+_ws|spawn|delay|client|get_event_loop")
+_ORIGIN = re.compile(r"\A[^/?#]*//[^/?#]*")
 _SIGNATURE = re.compile(r"(?i)(signature|sign|sig)=[^&\s\"']+")
 
 
@@ -142,6 +143,7 @@ class _TrioExchange(Helpers):
     markets: dict[str, Any] | None
     markets_loading: object
     tokenBucket: dict[str, float]  # noqa: N815 - ccxt's name
+    requiredCredentials: dict[str, bool]  # noqa: N815 - every one that there is, needed or not
     closed_by_user: bool
     session = None  # upstream merges a session's headers into every request: there must be none
     base_url = ""  # ours: scheme://host:port that replaces that of every request
@@ -149,6 +151,13 @@ class _TrioExchange(Helpers):
     via: Proxy | None = None  # ours
     http: HttpClient | None = None  # ours
     throttler: Throttle
+    load_markets_helper: Any  # this and the following are methods of ccxt's base, unknown to the type checker
+    sign_in: Any
+    on_rest_response: Any
+    parse_json: Any
+    handle_errors: Any
+    handle_http_status_code: Any
+    prepare_request_headers: Any
 
     def __del__(self) -> None:
         """Upstream closes or warns here; `close` is called explicitly."""
@@ -190,12 +199,12 @@ class _TrioExchange(Helpers):
         """Upstream shares one load among concurrent callers through an asyncio task; here each loads."""
         if reload or not self.markets_loading:
             self.markets_loading = None
-            await self._upstream("load_markets_helper")(reload, params or {})
+            await self.load_markets_helper(reload, params or {})
             self.markets_loading = True  # where upstream keeps its task; an empty list has been loaded, too
         return self.markets
 
     async def load_markets_and_sign_in(self) -> None:
-        await gather(self.load_markets(), self._upstream("sign_in")())
+        await gather(self.load_markets(), self.sign_in())
 
     async def fetch(
         self, url: str, method: str = "GET", headers: dict[str, str] | None = None, body: str | None = None
@@ -210,17 +219,17 @@ class _TrioExchange(Helpers):
         response = await self._carry(call, method, url, sent_headers, body)
         address = url.partition("?")[0]
         status, reason = response.status, response.reason
-        text: str = self._upstream("on_rest_response")(
+        text: str = self.on_rest_response(
             status, reason, address, method, response.headers,
             response.body.decode("utf8", "replace"), sent_headers, body,
         )  # fmt: skip
-        parse = self._upstream("parse_json")
+        parse = self.parse_json
         parsed = parse(text) if len(text) < _PARSE_IN_THREAD else await trio.to_thread.run_sync(parse, text)
         try:
-            self._upstream("handle_errors")(
+            self.handle_errors(
                 status, reason, address, method, response.headers, text, parsed, sent_headers, body
             )
-            self._upstream("handle_http_status_code")(status, reason, address, method, text)
+            self.handle_http_status_code(status, reason, address, method, text)
         except Exception as error:
             error.args = tuple(self._redacted(one) for one in error.args)
             self._mark(error, status, response.headers.get("Retry-After"))
@@ -256,7 +265,7 @@ class _TrioExchange(Helpers):
         """What aiohttp would send: some exchanges and their firewalls refuse requests without."""
         if body is not None and not isinstance(body, str):
             raise NotSupported(f"{self.id}: a request with a multipart body")
-        prepared = self._upstream("prepare_request_headers")(headers)
+        prepared = self.prepare_request_headers(headers)
         result = {name: str(value) for name, value in prepared.items() if value is not None}
         present = {name.lower() for name in result}
         if (body or method in ("POST", "PUT", "PATCH")) and "content-type" not in present:
@@ -271,21 +280,18 @@ class _TrioExchange(Helpers):
         """After signing, so that a signature over the host's name stays what the exchange expects."""
         if not self.base_url:
             return url
-        parts, base = urlsplit(url), urlsplit(self.base_url)
-        return parts._replace(scheme=base.scheme, netloc=base.netloc).geturl()
+        base = urlsplit(self.base_url)
+        origin = f"{base.scheme}://{base.netloc}"
+        return _ORIGIN.sub(lambda _: origin, url)
 
     def _redacted(self, value: object) -> object:
         if not isinstance(value, str):
             return value
-        for name in ("apiKey", "secret", "password", "uid", "privateKey", "walletAddress", "token"):
+        for name in self.requiredCredentials:
             credential = getattr(self, name, None)
             if isinstance(credential, str) and len(credential) > 3:
                 value = value.replace(credential, "***")
         return _SIGNATURE.sub(r"\1=***", value)
-
-    def _upstream(self, name: str) -> Any:
-        """A method of the ccxt class that this one is mixed into, unknown to the type checker."""
-        return getattr(self, name)
 
 
 def _refuse(name: str) -> Any:

@@ -258,7 +258,7 @@ class Book:
         self._release(order, Decimal(1))
         order.status, order.updated = status, now
         self.live.pop(order.id, None)
-        if order.executed:
+        if order.executed and not (order.attached_when_full and order.remaining):
             self._attach(order, now)
 
     def _cancel_group(self, order: BookOrder, now: int) -> None:

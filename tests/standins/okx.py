@@ -55,7 +55,9 @@ _ALGOS = {"orders-algo-pending", "orders-algo-history"}
 
 
 class OkxStandIn(StandIn):
-    """A local OKX with one account in futures mode."""
+    """A local OKX with one account in futures mode. `attaches`: attached stops come to life."""
+
+    attaches = True
 
     placing = ("POST /api/v5/trade/order", "POST /api/v5/trade/batch-orders", "POST /api/v5/trade/order-algo")
 
@@ -120,7 +122,10 @@ class OkxStandIn(StandIn):
         book, now = self.book, self.now
 
         def place(row: dict[str, Any]) -> dict[str, str]:
-            return rows.named(book.place(as_order(row, book), now), now)
+            order = as_order(row, book)
+            if not self.attaches:
+                order.attached = ()
+            return rows.named(book.place(order, now), now)
 
         def place_algo(row: dict[str, Any]) -> dict[str, str]:
             return rows.named(book.place(as_algo_order(row, book), now), now)
@@ -192,11 +197,13 @@ class OkxStandIn(StandIn):
                     if name in wanted or wanted == [""]
                 ]
             case "POST /set-leverage":
-                name = instrument_of(params, self.book).name
+                name, side = instrument_of(params, self.book).name, params.get("posSide", "net")
+                if params["mgnMode"] == "isolated" and (side == "net") == account.hedge:
+                    raise Refused(Reason.POSITION_SIDE, side)
                 account.leverage[name] = Decimal(str(params["lever"]))
                 account.isolated[name] = params["mgnMode"] == "isolated"
                 lever = plain(account.leverage[name])
-                return [{"lever": lever, "mgnMode": params["mgnMode"], "instId": name, "posSide": ""}]
+                return [{"lever": lever, "mgnMode": params["mgnMode"], "instId": name, "posSide": side}]
             case "POST /set-position-mode":
                 hedge = params["posMode"] == "long_short_mode"
                 busy = self.book.positions or any(one.instrument.swap for one in self.book.live.values())

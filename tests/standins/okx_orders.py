@@ -40,6 +40,7 @@ def as_order(params: dict[str, Any], book: Book) -> BookOrder:
         reduce_only=_reduces(params, instrument),
         position_side=_position_side(params, instrument),
         attached=tuple(_attached(one) for one in params.get("attachAlgoOrds") or ()),
+        attached_when_full=True,
         wire=params,
     )
 
@@ -93,6 +94,7 @@ def _triggers(params: dict[str, Any], side: str) -> list[Trigger]:
 def _attached(given: dict[str, Any]) -> Protection:
     """Stop loss and take profit of one attachment are one order, OCO."""
     loss, profit = number(given, "slTriggerPx"), number(given, "tpTriggerPx")
+    _client_id(given, "attachAlgoClOrdId")
     if not loss and not profit:
         raise Refused(Reason.REQUEST, "attachAlgoOrds")
     kind = "oco" if loss and profit else "conditional"

@@ -120,6 +120,7 @@ class BookOrder:
     holds: bool = True  # locks funds while it waits for its trigger
     becomes: bool = False  # when the trigger fires it becomes another order
     attached: tuple[Protection, ...] = ()
+    attached_when_full: bool = False  # they come to life only if all of it was filled
     attached_whole: bool = False  # they protect the position from the first fill on, not the order at its end
     group: int = 0  # of these one alone is carried out
     wire: dict[str, Any] = field(default_factory=dict)
