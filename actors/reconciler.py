@@ -13,7 +13,6 @@ from typing import ClassVar
 import trio
 
 from fks.domain.errors import Transient
-from fks.domain.limits import BreakerState
 from fks.domain.messages import Look
 from fks.domain.reconcile import Drift, Findings, compare_orders, compare_positions
 from fks.kernel import Restart
@@ -45,21 +44,24 @@ class Reconciler:
 
     async def handle(self, _look: Look) -> None:
         await self._reconcile()
+        await trio.sleep(AGAIN_S)  # alarms may come by the hundred: what comes meanwhile is one more look
 
     async def _on_schedule(self) -> None:
-        while not self.account.status.get().ready:
-            await self.account.status.changed()
+        status = self.account.status.get()
+        while not (status.ready or (status.failed and status.connected)):
+            status = await self.account.status.changed()
         while True:
             await self._reconcile()
             await trio.sleep(EVERY_S)
 
     async def _on_return(self) -> None:
-        """After every reconnect: the breaker closes when its probes are answered again."""
-        before = BreakerState.CLOSED
+        """After every reconnect: the exchange answers again after a request that it did not answer."""
+        before = True
         while True:
-            now = BreakerState((await self.account.status.changed()).breaker)
-            if now is BreakerState.CLOSED and before is not BreakerState.CLOSED:
+            now = (await self.account.status.changed()).reachable
+            if now and not before:
                 await self._reconcile()
+                await trio.sleep(AGAIN_S)  # a line that comes and goes is not worth more
             before = now
 
     async def _reconcile(self) -> None:

@@ -7,7 +7,7 @@ exchange → journal; the journal's fan-out is the only thing that wakes anybody
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,24 +30,25 @@ from fks.actors.metrics import MetricsActor
 from fks.actors.reconciler import Reconciler
 from fks.actors.sizing import Sizing
 from fks.domain.addresses import networks
-from fks.domain.errors import Fatal, Overloaded, Refusal
+from fks.domain.errors import Overloaded, Refusal
 from fks.domain.events import Kind, wakes
-from fks.domain.gate import GateRules
+from fks.domain.gate import GateRules, gate_rules
 from fks.domain.messages import Event, Look, Ticker
 from fks.domain.orders import State
 from fks.domain.secret import Secret
 from fks.infra.audit import AuditExporter
-from fks.infra.config import Loaded
+from fks.infra.config import ConfigError, Loaded, load
 from fks.infra.credentials import ensure_secret
 from fks.infra.http_server import ServerLimits, serve
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.listeners import Listeners
 from fks.infra.metrics import Metrics
-from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, mailbox, supervise
+from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, mailbox, supervise, sustain
 from fks.ledger import Journal, Reader, Write
 from fks.venues.account import Account
 from fks.venues.accounts import AccountMaker
 from fks.venues.outlook import Outlook
+from fks.venues.trio_ccxt import exchange_ids
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
 BACKLOG_S = 0.5
@@ -74,6 +75,7 @@ class Daemon:
     journal_inbox: Inbox[Write]
     journal: Journal
     listeners: Listeners
+    wall: Callable[[], float] = field(default_factory=lambda: time.time)
     waiters: Waiters = field(default_factory=Waiters)
     events: Broadcast[Sequence[Event]] = field(default_factory=Broadcast)
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -129,7 +131,7 @@ class Daemon:
         )
         await self._vital(core, lambda _tasks: journal, self.journal_inbox, JournalActor.RESTART)
         exporter = AuditExporter(self.loaded.audit_path, self.store)
-        make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=time.time)
+        make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=self.wall)
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
         maker = AccountMaker(
@@ -137,8 +139,8 @@ class Daemon:
             self.store,
             self.journal,
             markets=self.loaded.state_dir / "markets",
-            wall=time.time,
-            on_call=self.metrics.exchange_call,
+            wall=self.wall,
+            meter=self.metrics,
         )
         names = self.loaded.settings.exchanges
         outlooks = {name: await self._account(actors, maker, name) for name in names}
@@ -153,7 +155,9 @@ class Daemon:
         settings = self.loaded.settings
         account = await maker.make(name)
         self.accounts[name] = account
-        outlook = Outlook(account, settings.sizing, settings.risk)
+        outlook = Outlook(
+            account, settings.sizing, settings.risk, settings.strategies, settings.webhook.on_drift
+        )
         drift = self.metrics.drift
         makers: dict[str, tuple[Make[Look], Restart]] = {
             "exchange": (lambda tasks: Exchange(tasks, account, settings.symbols), Exchange.RESTART),
@@ -173,28 +177,23 @@ class Daemon:
         await nursery.start(partial(supervise, make, inbox, policy, on_restart=self.metrics.restarted))
 
     async def _observe(self, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
-        """One that only looks on: when it gives up, trading goes on without it."""
-        try:
-            await supervise(make, inbox, policy, on_restart=self.metrics.restarted)
-        except Fatal as error:
-            log.error("observer_failed", actor_failed=inbox.name, reason=str(error))  # noqa: TRY400 - logged when it failed
+        """One that only looks on: while it fails, trading goes on without it."""
+        await sustain(make, inbox, policy, _observer_failed, on_restart=self.metrics.restarted)
 
     async def _contained(
         self, account: Account, make: Make[Look], inbox: Inbox[Look], policy: Restart
     ) -> None:
-        """An account's actor: giving up closes that account and no other."""
-        try:
-            await supervise(make, inbox, policy, on_restart=self.metrics.restarted)
-        except Fatal as error:
-            account.tell(ready=False, failed=True, reason=str(error))
-            try:
-                await account.alarm("account.failed", f"{inbox.name}: {error}")
-            except (Overloaded, trio.TooSlowError) as lost:  # it is in the log, and in the account's status
-                log.warning("audit_record_lost", kind=Kind.ALARM, reason=str(lost) or "the journal is slow")
+        """An account's actor: failing too often closes that account to entries, and no other account.
+
+        The actor goes on at a slower pace, because what is open must still be canceled and closed.
+        """
+        await sustain(make, inbox, policy, account.fail, on_restart=self.metrics.restarted)
 
     def _wake(self, events: Sequence[Event]) -> None:
         """The journal's fan-out: an offer that finds the mailbox full finds the same wake-up there."""
         for event in events:
+            if event.kind == Kind.ALARM and event.account is None:
+                continue  # about an alert, not about an account
             accounts = self.mailboxes if event.account is None else (event.account,)
             for actor in wakes(event.kind):
                 for account in accounts:
@@ -205,30 +204,18 @@ class Daemon:
 
     async def _open_addresses(self, actors: trio.Nursery, outlooks: dict[str, Outlook]) -> None:
         settings = self.loaded.settings
-        secrets = settings.webhook.secrets or (self._secret("webhook_secret"),)
-        rules = GateRules(secrets, settings.webhook, frozenset(settings.exchanges), settings.default_exchange)
-        front = Front(
-            journal=self.journal,
-            rules=rules,
-            allow=networks(settings.webhook.allow),
-            trusted_proxies=networks(settings.server.trusted_proxies),
-            indexes=lambda name: self.accounts[name].index,
-            waiters=self.waiters,
-            metrics=self.metrics,
-            unready=self._unready,
-            wall=time.time,
-        )
+        rules = gate_rules(settings, lambda: self._secret("webhook_secret"))
         desk = make_desk(
             DeskDeps(
                 journal=self.journal,
                 accounts={name: account.status for name, account in self.accounts.items()},
                 ticker=self._ticker,
-                lint=Linter(self.journal, rules, outlooks, time.time),
+                lint=Linter(self.journal, rules, outlooks, self.wall),
                 metrics=self.metrics.text,
                 unready=self._unready,
                 token=settings.server.admin_token or self._secret("admin_token"),
                 events=self.events,
-                wall=time.time,
+                wall=self.wall,
                 default_account=settings.default_exchange,
             )
         )
@@ -238,8 +225,22 @@ class Daemon:
             max_body=2 * MAX_BODY,  # the front refuses, and counts, what is over its own limit
         )
         desk_limits = msgspec.structs.replace(limits, max_connection_life_s=None, drain_s=1.0)
-        await self._serve(actors, front, "door", self.listeners.door, limits)
+        await self._serve(actors, self._front(rules), "door", self.listeners.door, limits)
         await self._serve(actors, desk, "desk", self.listeners.desk, desk_limits)
+
+    def _front(self, rules: GateRules) -> Front:
+        settings = self.loaded.settings
+        return Front(
+            journal=self.journal,
+            rules=rules,
+            allow=networks(settings.webhook.allow),
+            trusted_proxies=networks(settings.server.trusted_proxies),
+            indexes=lambda name: self.accounts[name].index,
+            waiters=self.waiters,
+            metrics=self.metrics,
+            unready=self._unready,
+            wall=self.wall,
+        )
 
     async def _serve(
         self, actors: trio.Nursery, app: ASGIFramework, name: str, at: Sequence[socket], limits: ServerLimits
@@ -284,15 +285,28 @@ class Daemon:
 
     async def _obey_signals(self, audit: Ref[Audit]) -> None:
         """TERM and INT stop, once more in a hurry; HUP reopens the audit file after logrotate."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async for number in signals:
-                log.info("signal_received", signal=signal.Signals(number).name)
-                if number == signal.SIGHUP:
-                    await audit.tell(Audit.REOPEN)
-                elif self.told.is_set():
-                    self.hurry.cancel()
-                else:
-                    self.told.set()
+        handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        with trio.open_signal_receiver(*handled) as signals:
+            async with trio.open_nursery() as reloads:  # none of them may keep a TERM waiting
+                async for number in signals:
+                    log.info("signal_received", signal=signal.Signals(number).name)
+                    if number == signal.SIGHUP:
+                        reloads.start_soon(audit.tell, Audit.REOPEN)
+                        reloads.start_soon(self._check_configuration)
+                    elif self.told.is_set():
+                        self.hurry.cancel()
+                    else:
+                        self.told.set()
+
+    async def _check_configuration(self) -> None:
+        """The present settings stay until the next start; this says whether that one would succeed."""
+        read = partial(load, self.loaded.path, os.environ, exchange_ids())
+        try:
+            await trio.to_thread.run_sync(read)
+        except ConfigError as error:
+            log.error("configuration_refused", errors=error.errors, then="the present one stays")  # noqa: TRY400 - the errors say it all
+        else:
+            log.info("configuration_checked", then="it takes effect at the next start")
 
     async def _drain(self) -> None:
         """No new alerts, no new entries; what is on its way gets its answer, or is looked up next time."""
@@ -306,6 +320,10 @@ class Daemon:
                 await closed.wait()
             while await self.journal.read(_sending):  # noqa: ASYNC110 - the ledger cannot set an event
                 await trio.sleep(0.05)
+
+
+async def _observer_failed(actor: str, error: Exception) -> None:
+    log.error("observer_failed", actor_failed=actor, reason=str(error))
 
 
 def _sending(ledger: Reader) -> bool:

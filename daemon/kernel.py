@@ -5,10 +5,10 @@ the mailbox live here once, so that a test of an actor is `await actor.handle(me
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -22,6 +22,22 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+INLINE = trio.lowlevel.RunVar("inline", default=False)
+"""Whether blocking work is done on the loop: a simulated clock would not wait for a thread."""
+
+
+async def in_thread(
+    work: Callable[..., T],
+    *args: Any,
+    limiter: trio.CapacityLimiter | None = None,
+    abandon_on_cancel: bool = False,
+) -> T:
+    """Run blocking work in a worker thread; see `trio.to_thread.run_sync`."""
+    if INLINE.get():
+        await trio.lowlevel.checkpoint()
+        return work(*args)
+    return await trio.to_thread.run_sync(work, *args, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
 
 
 class Actor(Protocol[M_contra]):
@@ -199,10 +215,27 @@ async def _live(make: Make[M], inbox: Inbox[M], task_status: trio.TaskStatus[Non
         tasks.cancel_scope.cancel()
 
 
+def passing(error: BaseException) -> bool:
+    """Whether it is the world that is down, not the actor: then waiting helps."""
+    return all(isinstance(leaf, _PASSING) for leaf in _leaves(error))
+
+
 def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
+
+
+class _FirstLife(trio.TaskStatus[None]):
+    """Passes on once that the actor has started; its later lives are nobody's news."""
+
+    def __init__(self, told: trio.TaskStatus[None]) -> None:
+        self.expected = True
+        self._told = told
+
+    def started(self, value: None = None) -> None:
+        self.expected = False
+        self._told.started(value)
 
 
 async def supervise(
@@ -220,17 +253,10 @@ async def supervise(
     """
     structlog.contextvars.bind_contextvars(actor=inbox.name)  # its tasks inherit it: every line names it
     failures: deque[float] = deque()
-    first = True
-
-    class Started(trio.TaskStatus[None]):
-        def started(self, value: None = None) -> None:
-            nonlocal first
-            first = False
-            task_status.started(value)
-
+    first = _FirstLife(task_status)
     while True:
         try:
-            await _live(make, inbox, Started(), first=first)
+            await _live(make, inbox, first, first=first.expected)
             return
         except Exception as error:
             leaves = _leaves(error)
@@ -238,7 +264,7 @@ async def supervise(
                 # Not `from error`: that group holds `fatal` itself, a chain without an end for who prints it.
                 raise fatal from None
             on_restart(inbox.name)
-            if all(isinstance(leaf, _PASSING) for leaf in leaves):
+            if passing(error):
                 log.warning("actor_waits", actor=inbox.name, reason=str(leaves[0]))
                 await trio.sleep(policy.window / 10)
                 continue
@@ -250,3 +276,26 @@ async def supervise(
             if len(failures) > policy.times:
                 raise Fatal(f"actor {inbox.name} failed {len(failures)} times") from error
             await trio.sleep(policy.backoff * 2 ** (len(failures) - 1))
+
+
+SUSTAIN_S = 30.0
+
+
+async def sustain(
+    make: Make[M],
+    inbox: Inbox[M],
+    policy: Restart,
+    gave_up: Callable[[str, Exception], Awaitable[None]],
+    *,
+    on_restart: Callable[[str], None] = lambda _name: None,
+) -> None:
+    """Supervise without end: over its budget the actor's name and error are told, and after
+    `SUSTAIN_S` it is tried again. Whoever is told sees to it that the actor then does no harm.
+    """
+    while True:
+        try:
+            await supervise(make, inbox, policy, on_restart=on_restart)
+            return
+        except Fatal as error:
+            await gave_up(inbox.name, error)
+        await trio.sleep(SUSTAIN_S)

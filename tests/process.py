@@ -19,10 +19,13 @@ SECRET = Secret("a-webhook-secret-of-24-bytes")
 TOKEN = "an-admin-token-for-tests"
 TESTS = Path(__file__).parent
 
+# Of this process alone: who still talks to a daemon that was killed meets nobody else's at its old port.
+HOST = f"127.{1 + (os.getpid() >> 16)}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+
 CONFIG = f"""
 [server]
-listen = ["127.0.0.1:0"]
-admin = ["127.0.0.1:0"]
+listen = ["{HOST}:0"]
+admin = ["{HOST}:0"]
 admin_token = "{TOKEN}"
 drain_s = 5.0
 [webhook]
@@ -99,6 +102,15 @@ class Daemon:
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(timeout=30)
+
+    def reload(self) -> None:
+        assert self.process is not None
+        self._written = self.log.stat().st_size
+        self.process.send_signal(signal.SIGHUP)
+
+    def await_event(self, name: str) -> dict[str, Any]:
+        """The first such line of the log since the last start or reload."""
+        return self._await_line(name, self._written)
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]

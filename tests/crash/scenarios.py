@@ -3,8 +3,10 @@
 Each is a function of a stage, and raises AssertionError where the daemon did not stand the day.
 """
 
+import contextlib
 import shutil
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +17,38 @@ from crash.stage import Stage, problems, total, tried, until
 from fks.infra import journal_check
 from process import Daemon
 
+BODY_TO_COME = b"POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n"
 WINDOW_S = 5.0  # for so long Binance takes a request after its timestamp
 
 
+def slow_clients(stage: Stage) -> None:
+    """A byte now and then, in the head or in the body, keeps no connection for longer than 15 s."""
+    daemon = stage.daemon().start()
+    starts = (b"", b"POST /webhook HTTP/1.1\r\nHost: a\r\nX: ", BODY_TO_COME)
+    with ThreadPoolExecutor(3) as pool:
+        held = pool.map(lambda start: _drip(daemon, start), starts)
+        time.sleep(2.0)
+        assert daemon.alert(id="beside slow ones").status == 200
+        assert all(1.0 < seconds < 15.0 for seconds in held)
+
+
+def _drip(daemon: Daemon, start: bytes) -> float:
+    """For how many seconds the daemon puts up with it."""
+    began = time.monotonic()
+    with socket.create_connection(daemon.door) as stream, contextlib.suppress(OSError):
+        stream.sendall(start)
+        stream.settimeout(0.5)
+        while time.monotonic() < began + 20:
+            with contextlib.suppress(TimeoutError):
+                if not stream.recv(1024):
+                    break
+            if start:
+                stream.sendall(b"x")
+    return time.monotonic() - began
+
+
 def killed_before_any_write(stage: Stage) -> None:
-    """Fault 37: at several of the writes and syncs that one alert needs."""
+    """At several of the writes and syncs that one alert needs."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config())
     faults = stage.faults(daemon)
@@ -48,7 +77,7 @@ def killed_before_any_write(stage: Stage) -> None:
 
 
 def sigterm_during_a_placement(stage: Stage) -> None:
-    """Fault 57: it ends in time and with 0, and the next start finds out."""
+    """It ends in time and with 0, and the next start finds out."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config())
     daemon.config.write_text(daemon.config.read_text().replace("drain_s = 5.0", "drain_s = 1.0"))
@@ -65,7 +94,7 @@ def sigterm_during_a_placement(stage: Stage) -> None:
 
 
 def frozen_before_sending(stage: Stage) -> None:
-    """Faults 42 and 55: stopped for longer than the request window, right after the claim was synced."""
+    """Stopped for longer than the request window, right after the claim was synced."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config())
     faults = stage.faults(daemon)
@@ -81,7 +110,7 @@ def frozen_before_sending(stage: Stage) -> None:
 
 
 def killed_before_sending_on_a_busy_market(stage: Stage) -> None:
-    """Fault 37: what was claimed and never sent is proven absent, however much else was traded meanwhile."""
+    """What was claimed and never sent is proven absent, however much else was traded meanwhile."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config())
     faults = stage.faults(daemon)
@@ -102,7 +131,7 @@ def killed_before_sending_on_a_busy_market(stage: Stage) -> None:
 
 
 def frozen_before_the_answer(stage: Stage) -> None:
-    """Faults 42 and 55: stopped for longer than the request window while the exchange works."""
+    """Stopped for longer than the request window while the exchange works."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config())
     daemon.start()
@@ -118,7 +147,7 @@ def frozen_before_the_answer(stage: Stage) -> None:
 
 
 def clock_jumps(stage: Stage) -> None:
-    """Faults 55 and 56: freshness follows the wall clock, the exchange's clock is found again."""
+    """Freshness follows the wall clock, the exchange's clock is found again."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config())
     faults = stage.faults(daemon)
@@ -137,7 +166,7 @@ def clock_jumps(stage: Stage) -> None:
 
 
 def clock_jumps_forward_during_a_placement(stage: Stage) -> None:
-    """Faults 55 and 56: the exchange may still carry out a request that only looks too old."""
+    """The exchange may still carry out a request that only looks too old."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config(), top="timeout = 1.0\nretry_attempts = 0\n")
     faults = stage.faults(daemon)
@@ -152,7 +181,7 @@ def clock_jumps_forward_during_a_placement(stage: Stage) -> None:
 
 
 def clock_jumps_back_while_an_order_waits(stage: Stage) -> None:
-    """Fault 56: a pause that the exchange asked for ends when it ends, whatever the wall clock says."""
+    """A pause that the exchange asked for ends when it ends, whatever the wall clock says."""
     exchange = stage.exchange()
     daemon = stage.daemon(exchange.config())
     faults = stage.faults(daemon)

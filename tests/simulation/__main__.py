@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 from simulation.bugs import BUGS, NONE
 from simulation.run import Result, simulate
 
 PROGRESS_S = 10.0
+ENOUGH = 20  # violating seeds of one process: more say nothing new
 
 
 def main() -> int:
@@ -32,7 +34,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--trace", action="store_true", help="with --seed: print what happened, and when")
     parser.add_argument("--seeds", type=int, default=1000, help="run so many")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
-    parser.add_argument("--step", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--bug", choices=sorted(BUGS), default=NONE.name, help="plant it; stop when found")
     return parser.parse_args()
@@ -50,13 +51,13 @@ def _one(asked: argparse.Namespace) -> int:
 def _many(asked: argparse.Namespace) -> int:
     bad = done = crashes = sent = 0
     began = told = time.monotonic()
-    for seed in range(asked.start, asked.start + asked.seeds, asked.step):
+    for seed in range(asked.start, asked.start + asked.seeds):
         result = simulate(seed, BUGS[asked.bug])
         done, crashes, sent = done + 1, crashes + result.crashes, sent + result.sent
         if result.violations:
             bad += 1
             _report(result, asked.bug)
-            if asked.bug != NONE.name:
+            if bad == (ENOUGH if asked.bug == NONE.name else 1):
                 break
         if time.monotonic() - told > PROGRESS_S:
             told = time.monotonic()
@@ -66,19 +67,17 @@ def _many(asked: argparse.Namespace) -> int:
 
 
 def _report(result: Result, bug: str) -> None:
-    for rule, detail in result.violations:
-        print(f"seed {result.seed}: {rule}: {detail}", flush=True)
-    if result.violations:
-        planted = f" --bug {bug}" if bug != NONE.name else ""
-        print(f"  again: python -m simulation --seed {result.seed}{planted} --trace", flush=True)
+    for line in result.report(bug):
+        print(line, flush=True)
 
 
 def _share(asked: argparse.Namespace) -> int:
-    """Each process takes every n-th seed."""
-    own = [sys.executable, "-m", "simulation", "--seeds", str(asked.seeds), "--bug", asked.bug]
+    """Each process takes a range of its own."""
+    bounds = [asked.start + asked.seeds * part // asked.jobs for part in range(asked.jobs + 1)]
+    own = [sys.executable, "-m", "simulation", "--bug", asked.bug]
     shares = [
-        subprocess.Popen([*own, "--start", str(asked.start + one), "--step", str(asked.jobs)])
-        for one in range(asked.jobs)
+        subprocess.Popen([*own, "--start", str(first), "--seeds", str(after - first)])
+        for first, after in pairwise(bounds)
     ]
     return max(share.wait() for share in shares)
 

@@ -64,9 +64,16 @@ class Book:
         self.tells_trades = world.random.random() < 0.7
         self.coins = Decimal(world.random.choice((0, 5)))  # ours before the daemon came
         self.cash = Decimal(10_000)
-        self.position = self.lowest = ZERO  # what the daemon's orders made
+        self.position = self.lowest = self.highest = ZERO  # what the daemon's orders made
         self.records: list[Record] = []
         self._trades = 0
+
+    def introduce(self) -> None:
+        told = {"attached legs": self.attached, "tells trades": self.tells_trades}
+        yes = ", ".join(name for name, one in told.items() if one) or "nothing special"
+        self.world.note(
+            "exchange", f"is {self.market.symbol}", account=self.name, offers=yes, coins=self.coins
+        )
 
     # --- what a request does
 
@@ -87,8 +94,9 @@ class Book:
         record = self._new(order)
         record.legs = [self._new(leg, record) for leg in legs]
         world.note(
-            "exchange", "takes", order=order.client_order_id, leg=order.leg, side=order.side,
-            type=order.type, amount=order.amount,
+            "exchange", "takes", account=self.name, order=order.client_order_id, leg=order.leg,
+            side=order.side, type=order.type, amount=order.amount,
+            at=order.price or order.stop_price or self.world.price,
         )  # fmt: skip
         world.occasion("executed")
         self._check_limit(order)
@@ -198,7 +206,7 @@ class Book:
         )
         sign = 1 if order.side is Side.BUY else -1
         self.position += sign * amount
-        self.lowest = min(self.lowest, self.position)
+        self.lowest, self.highest = min(self.lowest, self.position), max(self.highest, self.position)
         self.cash -= sign * amount * price + amount * price * FEE
         record.state = State.FILLED if record.filled == order.amount else State.PARTIAL
         self.world.note(

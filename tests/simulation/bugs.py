@@ -17,7 +17,8 @@ from fks.domain.errors import Unknown
 from fks.domain.messages import Acceptance, Exposure, NewAlert, Order, Report
 from fks.infra.sqlite_orders import SqliteOrders
 from fks.infra.sqlite_writer import SqliteLedger
-from simulation.disk import SimStore
+from simulation.disk import Disk
+from simulation.files import File
 from simulation.venue import SimVenue
 from simulation.world import Rule
 
@@ -30,21 +31,20 @@ class Bug:
 
     name: str
     breaks: Rule | None = None
-    store: type[SimStore] = SimStore
+    disk: type[Disk] = Disk
     venue: type[SimVenue] = SimVenue
     patches: Callable[[], tuple[Patch, ...]] = tuple
 
 
-class LazyStore(SimStore):
-    """Answers first, syncs some time later: `synchronous = OFF`."""
+class LazyDisk(Disk):
+    """Answers a sync first and does it some time later: `synchronous = OFF`."""
 
-    def sync(self) -> None:
-        self.disk.world.nursery.start_soon(self._sync_later)
+    def sync(self, file: File) -> None:
+        self.world.nursery.start_soon(self._sync_later, file)
 
-    async def _sync_later(self) -> None:
-        await trio.sleep(self.disk.world.between(0.0, 1.0))
-        if self.life.alive:
-            super().sync()
+    async def _sync_later(self, file: File) -> None:
+        await trio.sleep(self.world.between(0.0, 1.0))
+        file.sync()  # of a file that a power cut has replaced nobody sees it
 
 
 def _no_durable_intent() -> tuple[Patch, ...]:
@@ -125,12 +125,17 @@ def _pending_ignored() -> tuple[Patch, ...]:
     return ((risk, "check", blind),)
 
 
+def _halt_forgets() -> tuple[Patch, ...]:
+    """A halt stops what is decided from then on, and lets go what was planned before."""
+    return ((SqliteOrders, "_refuse_barred", lambda _self, _account, _now: None),)
+
+
 NONE = Bug("none")
 BUGS = {
     bug.name: bug
     for bug in (
         NONE,
-        Bug("acknowledge-before-fsync", Rule.LOST, store=LazyStore),
+        Bug("acknowledge-before-fsync", Rule.LOST, disk=LazyDisk),
         Bug("no-durable-intent", Rule.NO_INTENT, patches=_no_durable_intent),
         Bug("blind-resend", Rule.TWICE, venue=ResendingVenue),
         Bug("no-fence", Rule.TWICE, patches=_no_fence),
@@ -138,5 +143,6 @@ BUGS = {
         Bug("dedupe-in-memory", Rule.TWICE, patches=_dedupe_in_memory),
         Bug("fill-twice", Rule.DIFFERS, patches=_fill_twice),
         Bug("pending-ignored", Rule.OVER, patches=_pending_ignored),
+        Bug("halt-forgets", Rule.HALTED, patches=_halt_forgets),
     )
 }

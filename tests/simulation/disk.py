@@ -1,4 +1,4 @@
-"""A disk that forgets what was not synced, under the real SQLite ledger."""
+"""The machine's disk under the real SQLite ledger: slow, at times full, failing, or without power."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,50 +9,127 @@ from typing import Any, TypeVar
 import apsw
 import trio
 
+from fks.domain.messages import Event
 from fks.infra import sqlite_file
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.sqlite_reader import SqliteReader
-from fks.infra.sqlite_schema import APPLICATION_ID, MIGRATIONS
+from fks.infra.sqlite_schema import MIGRATIONS
 from fks.ledger import Committed, JournalBusy, Ledger
+from simulation.files import File, FileSystem
 from simulation.world import Dead, World
 
 R = TypeVar("R")
+
+JOURNAL = "journal"
+POWER_FAILS = 0.03  # of commits
+FAULT_WITHIN = 12  # writes and syncs; a commit has about that many
+_system = FileSystem()
+
+
+def opened() -> apsw.Connection:
+    """The database as a start finds it on the disk, recovered by SQLite itself."""
+    connection = apsw.Connection(JOURNAL, vfs=_system.NAME, statementcachesize=200)
+    connection.pragma("locking_mode", "EXCLUSIVE")  # one connection: the log's index needs no shared memory
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # a process that died closes nothing
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else each query is planned anew: 5 times slower
+    sqlite_file._configure(connection, Path(JOURNAL))
+    return connection
+
+
+class Blank:
+    """A device that does what it is told."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+
+    def before(self) -> None: ...
+
+    def sync(self, file: File) -> None:
+        file.sync()
 
 
 @cache
 def empty_image() -> bytes:
     """A migrated database without a row, made once."""
-    connection = apsw.Connection(":memory:")
-    for number, script in enumerate(MIGRATIONS, start=1):
-        connection.execute(script)
-        connection.pragma("user_version", number)
-    connection.pragma("application_id", APPLICATION_ID)
+    device = Blank()
+    _system.mount(device)
+    connection = opened()
+    sqlite_file._migrate(connection, Path(JOURNAL), MIGRATIONS)
     sqlite_file._derive(connection)
-    image = connection.serialize("main")
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     connection.close()
-    return image
-
-
-def opened(image: bytes) -> apsw.Connection:
-    """The database as a start would find it on the disk."""
-    connection = apsw.Connection(":memory:", statementcachesize=200)
-    connection.deserialize("main", image)
-    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else each query is planned anew: 5 times slower
-    connection.execute("PRAGMA foreign_keys = 1; PRAGMA recursive_triggers = 1")
-    return connection
+    return bytes(device.files[JOURNAL].kept)
 
 
 class Disk:
-    """`image` is what a power cut leaves."""
+    """It outlives the daemon; of its files only what was synced is certain to."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.image = empty_image()
+        self.files = {JOURNAL: File(empty_image())}
         self.full_until = 0.0
+        self.reserve = True  # space is kept that only running orders may use
+        self._fault: Callable[[], Exception] | None = None
+        self._left = 0  # writes and syncs until then
+        _system.mount(self)
 
     @property
     def full(self) -> bool:
         return not self.world.healthy and trio.current_time() < self.full_until
+
+    # --- faults of one commit
+
+    def commit_begins(self) -> None:
+        """Full, failing or fine: the disk decides."""
+        if self.full and self.reserve:
+            self.fail(lambda: apsw.FullError("the simulated disk is full"))
+        elif self.world.chance(0.002):
+            self.fail(lambda: apsw.IOError("simulated EIO"))
+
+    def fail(self, fault: Callable[[], Exception]) -> None:
+        """The next write or sync, or one soon after, ends in that, and so does what follows."""
+        self._fault = fault
+        self._left = self.world.further.randint(0, FAULT_WITHIN) if self.world.wide else 0
+
+    def commit_ended(self) -> None:
+        self._fault = None
+
+    def before(self) -> None:
+        """See Device."""
+        if self._fault is not None:
+            if self._left == 0:
+                raise self._fault()
+            self._left -= 1
+
+    def sync(self, file: File) -> None:
+        """See Device."""
+        file.sync()
+
+    # --- what survives
+
+    def power_cut(self, connection: apsw.Connection) -> None:
+        """Every unsynced write is gone, or torn."""
+        self._fault = None
+        tear = self.world.further if self.world.wide else None
+        left = {name: file.after_power_cut(tear) for name, file in self.files.items()}
+        connection.close()
+        self.files = left
+
+    @contextmanager
+    def durable(self, live: SqliteReader) -> Iterator[SqliteReader]:
+        """What a power cut would leave for certain; `live` shows the same unless something is unsynced."""
+        if not any(file.unsynced for file in self.files.values()):
+            yield live
+            return
+        certain = Blank()
+        certain.files = {name: file.after_power_cut(None) for name, file in self.files.items()}
+        _system.mount(certain)
+        connection = opened()
+        try:
+            yield SqliteReader(connection)
+        finally:
+            connection.close()
+            _system.mount(self)
 
 
 class Ballast(sqlite_file.Ballast):
@@ -60,15 +137,16 @@ class Ballast(sqlite_file.Ballast):
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self.freed = False
+        disk.reserve = True
 
     def fill(self) -> bool:
         if not self._disk.full:
-            self.freed = False
-        return not self.freed
+            self._disk.reserve = True
+        return self._disk.reserve
 
     def free(self) -> None:
-        self.freed = True
+        self._disk.reserve = False
+        self._disk.commit_ended()
 
 
 class SimStore(SqliteStore):
@@ -77,18 +155,15 @@ class SimStore(SqliteStore):
     def __init__(self, disk: Disk, life: Any) -> None:
         self.disk = disk
         self.life = life
-        self._connection = opened(disk.image)
-        self._space = Ballast(disk)
-        super().__init__(Path("journal"), -1, self._connection, disk.world.wall, self._space)
+        self._connection = opened()
+        sqlite_file._check(self._connection, Path(JOURNAL))
+        super().__init__(Path(JOURNAL), -1, self._connection, disk.world.wall, Ballast(disk))
         self.reader = SqliteReader(self._connection)
-        self._changes = self._connection.total_changes()
         self._connection.set_commit_hook(self._before_commit)
 
     def _before_commit(self) -> bool:
-        if self.disk.full and not self._space.freed:
-            raise apsw.FullError("the simulated disk is full")
-        if self.disk.world.chance(0.002):
-            raise apsw.IOError("simulated EIO")
+        if self.life.alive:
+            self.disk.commit_begins()
         return False
 
     @contextmanager
@@ -96,15 +171,10 @@ class SimStore(SqliteStore):
         yield self.reader
 
     def commit(self, operations: Sequence[Callable[[Ledger], Any]]) -> Committed:
-        committed = super().commit(operations)
-        if self._connection.total_changes() != self._changes:
-            self._changes = self._connection.total_changes()
-            self.sync()
-        return committed
-
-    def sync(self) -> None:
-        """What was written survives from here on."""
-        self.disk.image = self._connection.serialize("main")
+        try:
+            return super().commit(operations)
+        finally:
+            self.disk.commit_ended()
 
     async def commit_in_thread(self, operations: Sequence[Callable[[Ledger], Any]]) -> Committed:
         """Slow, and durable for a while before the daemon hears of it."""
@@ -113,9 +183,14 @@ class SimStore(SqliteStore):
         self._check_alive()
         if world.chance(0.004):
             raise JournalBusy("simulated lock")
-        committed = self.commit(operations)
+        if world.wide and not world.healthy and world.further.random() < POWER_FAILS:
+            self.disk.fail(self._power_fails)
+        try:
+            committed = self.commit(operations)
+        finally:
+            self._check_alive()
         if committed.events:
-            world.note("disk", "durable", events=",".join(event.kind for event in committed.events))
+            world.note("disk", "durable", events=", ".join(map(_subject, committed.events)))
             world.occasion("durable")
         if world.chance(0.002):  # on the disk, and yet reported as failed
             raise self._fail(apsw.IOError("simulated EIO after the write"))
@@ -135,6 +210,12 @@ class SimStore(SqliteStore):
             await trio.lowlevel.checkpoint()
         return found
 
+    def _power_fails(self) -> Exception:
+        if self.life.alive:
+            self.disk.world.note("disk", "loses power within a commit")
+            self.life.crash()
+        return apsw.IOError("no power")
+
     def _check_alive(self) -> None:
         if not self.life.alive:
             raise Dead
@@ -142,7 +223,12 @@ class SimStore(SqliteStore):
     def let_go(self) -> None:
         """The process is gone."""
         self._connection.set_commit_hook(None)
-        self._connection.close()
+        self.disk.power_cut(self._connection)
+
+
+def _subject(event: Event) -> str:
+    """The event, and the order, account or alert that it is about."""
+    return f"{event.kind} {event.order_id or event.account or event.alert_id or ''}".rstrip()
 
 
 async def run_sync(work: Callable[..., Any], *args: Any, **_options: Any) -> Any:

@@ -12,6 +12,7 @@ import trio
 
 from fks.actors import supervisor
 from fks.actors.journal import JournalActor
+from fks.domain.dispatch import is_exit
 from fks.domain.errors import Fatal
 from fks.domain.limits import BreakerRules
 from fks.domain.messages import Order
@@ -22,18 +23,18 @@ from fks.domain.settings import (
     RiskSettings,
     ServerSettings,
     Settings,
+    WebhookSecret,
     WebhookSettings,
 )
 from fks.infra.config import Loaded
 from fks.infra.listeners import Listeners
 from fks.infra.metrics import Metrics
-from fks.infra.sqlite_reader import SqliteReader
 from fks.kernel import mailbox
 from fks.ledger import Journal, Write
 from simulation.book import Book
-from simulation.disk import Disk, SimStore, opened
+from simulation.disk import Disk, SimStore
 from simulation.venue import SimVenue
-from simulation.world import Dead, Rule, World
+from simulation.world import WINDOW_S, Dead, Rule, World
 
 SECRET = "a-webhook-secret-of-24-bytes"
 LIMIT_NOTIONAL = Decimal(360)  # three and a half coins at the lowest price
@@ -82,7 +83,6 @@ class Life:
         world: World,
         disk: Disk,
         books: dict[str, Book],
-        make_store: type[SimStore] = SimStore,
         make_venue: type[SimVenue] = SimVenue,
     ) -> None:
         self.world = world
@@ -90,7 +90,7 @@ class Life:
         self.books = books
         self.alive = True
         self.door: Callable[..., None] | None = None
-        self.store = make_store(disk, self)
+        self.store = SimStore(disk, self)
         self.make_venue = make_venue
         self._scope = trio.CancelScope()
         self._waiting: list[trio.Event] = []  # senders without an answer
@@ -176,14 +176,17 @@ class Life:
     def before_placement(self, order: Order, legs: Sequence[Order]) -> None:
         """No placement without a durable intent: what a power cut would leave now must hold the claim."""
         self.world.sent += 1
-        connection = opened(self.disk.image)
-        known = SqliteReader(connection)
-        for one in (order, *legs):
-            claimed = known.order(one.id)
-            if claimed is None or claimed.state is not State.SENDING or claimed.amount != one.amount:
-                found = claimed and f"{claimed.state} for {claimed.amount}"
-                self.world.violation(Rule.NO_INTENT, f"{one.leg} {one.id} is on the disk as {found}")
-        connection.close()
+        since, claimed = self.world.halted_since, (order.send_by or 0.0) - WINDOW_S
+        if since is not None and claimed > since and not is_exit(order):
+            self.world.violation(
+                Rule.HALTED, f"{order.leg} {order.id} was claimed {claimed - since:.3f} s later"
+            )
+        with self.disk.durable(self.store.reader) as known:
+            for one in (order, *legs):
+                claimed = known.order(one.id)
+                if claimed is None or claimed.state is not State.SENDING or claimed.amount != one.amount:
+                    found = claimed and f"{claimed.state} for {claimed.amount}"
+                    self.world.violation(Rule.NO_INTENT, f"{one.leg} {one.id} is on the disk as {found}")
 
 
 def _leaf(error: BaseException) -> BaseException:
@@ -208,7 +211,9 @@ def settings(accounts: tuple[str, ...]) -> Settings:
         default_exchange=accounts[0],
         timeout=PATIENCE_S,
         server=ServerSettings(drain_s=DRAIN_S, admin_token=Secret("x" * 32)),
-        webhook=WebhookSettings(secrets=(Secret(SECRET),), max_age_s=FRESH_S),
+        webhook=WebhookSettings(
+            secrets=(WebhookSecret(secret=Secret(SECRET), name="simulated"),), max_age_s=FRESH_S
+        ),
         risk=RiskSettings(max_position_notional=LIMIT_NOTIONAL, max_price_deviation=Decimal("0.1")),
         exchanges={name: AccountSettings(type="simulated", breaker=_BREAKER) for name in accounts},
     )

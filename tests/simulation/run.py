@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +14,15 @@ import trio._core._run as scheduler
 from trio.testing import MockClock
 
 from fks.actors import supervisor
+from fks.infra import sqlite_file
 from fks.venues.accounts import AccountMaker
+from simulation.alerts import script
 from simulation.book import Book
 from simulation.bugs import NONE, Bug
 from simulation.disk import Disk, run_sync
+from simulation.human import Human
 from simulation.life import MOST_HELD, Life, make_venue
-from simulation.tradingview import Sender, script
+from simulation.tradingview import Sender
 from simulation.verdict import differences, judge, owed, unprotected
 from simulation.world import HIGHEST, LOWEST, Crashes, Rule, Violation, World
 
@@ -44,6 +47,19 @@ class Result:
     def digest(self) -> str:
         return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
 
+    def report(self, bug: str = NONE.name) -> list[str]:
+        """A line for each rule that was broken, and how to see it again; nothing when none was."""
+        broken: dict[Rule, list[str]] = {}
+        for rule, detail in self.violations:
+            broken.setdefault(rule, []).append(detail.strip().splitlines()[-1])
+        told = [
+            f"seed {self.seed}: {rule}: {first}" + f" (and {len(more)} more)" * bool(more)
+            for rule, (first, *more) in broken.items()
+        ]
+        planted = f" --bug {bug}" if bug != NONE.name else ""
+        again = f"  again: PYTHONPATH=tests python -m simulation --seed {self.seed}{planted} --trace"
+        return [*told, again] if told else []
+
 
 @dataclass(slots=True)
 class Run:
@@ -66,11 +82,15 @@ class Run:
     async def __call__(self) -> float:
         world = self.world
         trio.lowlevel.add_instrument(self.crashes)
+        for book in self.books.values():
+            book.introduce()
         try:
             async with trio.open_nursery() as nursery:
                 world.nursery = nursery
                 nursery.start_soon(self._lives)
                 nursery.start_soon(self._trouble)
+                if world.wide and world.further.random() < 0.3:
+                    nursery.start_soon(self._operate)
                 async with trio.open_nursery() as alerts:
                     for firing in script(world, self.books):
                         alerts.start_soon(self.sender.send, firing)
@@ -89,7 +109,7 @@ class Run:
         """systemd."""
         world = self.world
         while not self.over:
-            life = Life(world, self.disk, self.books, self.bug.store, self.bug.venue)
+            life = Life(world, self.disk, self.books, self.bug.venue)
             self.sender.life = life
             self.crashes.new_life()
             world.note("daemon", "START")
@@ -115,6 +135,13 @@ class Run:
             if stop_at is not None and trio.current_time() > stop_at and self.sender.life is not None:
                 self.sender.life.stop()
                 stop_at = None
+
+    async def _operate(self) -> None:
+        """Somebody at the desk."""
+        human = Human(self.world)
+        while not self.world.healthy:
+            await trio.sleep(self.world.further.uniform(0.1, 3))
+            await human.act(self.sender.life)
 
     async def _rest(self) -> None:
         """Wait until nothing is owed, twice in a row; then judge."""
@@ -162,23 +189,32 @@ def _simulated(run: Run) -> Iterator[None]:
             (supervisor, "make_desk", lambda _deps: None),
             (supervisor, "AuditExporter", _NoFile),
             (supervisor, "BACKLOG_S", 5.0),
+            (sqlite_file, "CHECKPOINT_PAGES", 40 if run.world.wide else sqlite_file.CHECKPOINT_PAGES),
             *run.bug.patches(),
         ):
             stack.enter_context(patch.object(target, name, substitute))
         yield
 
 
-def simulate(seed: int, bug: Bug = NONE, *, verbose: bool = False) -> Result:
-    """One execution. `verbose`: the daemon's own log lines are in the trace."""
-    world = World(seed)
+def simulate(seed: int, bug: Bug = NONE, *, wide: bool | None = None, verbose: bool = False) -> Result:
+    """One execution. `wide`: see World; every other seed is. `verbose`: with the daemon's own log lines."""
+    world = World(seed, wide=seed % 2 == 1 if wide is None else wide)
     accounts = ["main"] if world.random.random() < 0.8 else ["main", "other"]
+    if world.wide and world.further.random() < 0.4:
+        accounts = ["main", "other"]
     swap = world.random.random() < 0.4
     books = {name: Book(world, name, swap=swap, limit=MOST_HELD) for name in accounts}
-    run = Run(world, bug, Disk(world), books, Sender(world))
+    run = Run(world, bug, bug.disk(world), books, Sender(world))
     scheduler._r.seed(seed)
     with _simulated(run), _logging(world, verbose=verbose):
         ended = trio.run(run, clock=MockClock(autojump_threshold=0))
     return Result(seed, tuple(world.violations), tuple(world.trace), world.crashes, world.sent, ended)
+
+
+def _told(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A log line's fields, without what says nothing or says it twice."""
+    twice = "client_order_id" if line.get("client_order_id") == line.get("order_id") else None
+    return {name: one for name, one in line.items() if one is not None and name not in ("exc_info", twice)}
 
 
 @contextmanager
@@ -188,7 +224,7 @@ def _logging(world: World, *, verbose: bool) -> Iterator[None]:
     def listen(_logger: Any, _method: str, line: Any) -> Any:
         event = line.pop("event")
         if verbose:
-            world.note("log", event, **{name: one for name, one in line.items() if name != "exc_info"})
+            world.note("log", event, **_told(line))
         if event in FAILURES:
             world.violation(Rule.FELL, f"{line.get('actor')} {event}: {sys.exc_info()[1]!r}")
         if event == "alarm" and line["code"] in ALARMS:

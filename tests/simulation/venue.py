@@ -88,6 +88,9 @@ class SimVenue:
     async def ticker(self, symbol: str) -> Ticker:
         return await self._ask(lambda: Ticker(symbol, self._world.price))
 
+    def imposed(self) -> Sequence[tuple[Order, Report]]:
+        return ()
+
     def hint(self, symbol: str, price: Decimal) -> None: ...
 
     async def wait(self, seconds: float) -> None:

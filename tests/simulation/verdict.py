@@ -61,45 +61,49 @@ def _order_differences(ledger: SqliteReader, book: Book) -> list[str]:
 def unprotected(ledger: SqliteReader, books: Mapping[str, Book]) -> list[str]:
     """Where the stops that rest do not cover what entries with a stop loss have left of the position.
 
-    Only where that can be told from the orders: see `_tellable`.
+    Only where that can be told from the orders: see `_way`.
     """
     found = []
     for name, book in books.items():
         orders = ledger.orders(limit=MOST, account=name)
         stops = [one for one in orders if one.leg is Leg.STOP_LOSS]
-        if not _tellable(book, orders):
+        if (way := _way(book, orders)) is None:
             continue
         covered = sum((one.remaining for one in stops if one.state in LIVE), start=ZERO)
-        wanted = _guarded(orders, {one.parent for one in stops}, book.position)
+        wanted = _guarded(orders, {one.parent for one in stops}, abs(book.position), way)
         if covered < wanted:
             found.append(f"{name}: {covered} of {wanted}, position {book.position}")
     return found
 
 
-def _tellable(book: Book, orders: Sequence[Order]) -> bool:
-    """Whether what is left belongs to the newest buyers, and nobody else has ended a stop.
+def _way(book: Book, orders: Sequence[Order]) -> Side | None:
+    """Which way all entries went, if what is left belongs to the newest of them and nobody else has ended
+    a stop.
 
     A stop that the exchange ended is not put back behind its back, and legs that it links are its own
-    business. Sales and short positions mix up whose coins are left. After a close that was not filled
-    whole the rest of the position has no stop: that is how closes are now, and a doubt.
+    business. Entries of both ways mix up whose coins are left. After a close that was not filled whole
+    the rest of the position has no stop: that is how closes are now, and a doubt.
     """
+    way = Side.BUY if book.lowest >= ZERO else Side.SELL
+    if book.attached or (way is Side.SELL and (book.highest > ZERO or not book.swap)):
+        return None
     for order in orders:
         if order.leg is Leg.STOP_LOSS and order.state in (State.REJECTED, State.EXPIRED, State.REFUSED):
-            return False
+            return None
         if order.leg is Leg.CLOSE and order.at_rest and order.filled < order.amount:
-            return False
-        if order.leg is Leg.ENTRY and order.side is Side.SELL and order.filled > ZERO:
-            return False
-    return not book.attached and book.lowest >= ZERO
+            return None
+        if order.leg is Leg.ENTRY and order.side is not way and order.filled > ZERO:
+            return None
+    return way
 
 
-def _guarded(orders: Sequence[Order], with_stop: Container[str | None], position: Decimal) -> Decimal:
-    """How much of a long position is due to entries with a stop loss. The newest are the last to be sold."""
-    room, guarded = max(ZERO, position), ZERO
+def _guarded(orders: Sequence[Order], with_stop: Container[str | None], held: Decimal, way: Side) -> Decimal:
+    """How much of the position is due to entries with a stop loss. The newest are the last to be left."""
+    room, guarded = held, ZERO
     for entry in orders:  # newest first
-        if entry.leg is Leg.ENTRY and entry.side is Side.BUY:
-            sold = sum((leg.filled for leg in orders if leg.parent == entry.id), start=ZERO)
-            left = min(room, max(ZERO, entry.filled - sold))
+        if entry.leg is Leg.ENTRY and entry.side is way:
+            ended = sum((leg.filled for leg in orders if leg.parent == entry.id), start=ZERO)
+            left = min(room, max(ZERO, entry.filled - ended))
             room -= left
             guarded += left if entry.id in with_stop else ZERO
     return guarded

@@ -24,6 +24,8 @@ class Rule(StrEnum):
     DIFFERS = "ledger and exchange differ"
     RESTLESS = "does not come to rest"
     BARE = "without its stop loss"
+    GHOST = "said to be placed and is not"
+    HALTED = "entered while halted"
     REFUSED = "a valid alert was refused"
     FELL = "fell without a reason"
 
@@ -38,16 +40,24 @@ class Dead(BaseException):
 
 
 class World:
-    """`chance` is 0 in a healthy world: every run ends in one, to see whether all comes to rest."""
+    """`chance` is 0 in a healthy world: every run ends in one, to see whether all comes to rest.
 
-    def __init__(self, seed: int) -> None:
+    In a wide one more can happen: power fails within a commit and tears what it was writing, the log is
+    copied back often, an operator interferes, and alerts ask for more. What only it knows has a source of
+    chance of its own, `further`, so that a seed found without it is still the same execution.
+    """
+
+    def __init__(self, seed: int, *, wide: bool = False) -> None:
         self.random = random.Random(seed)
+        self.wide = wide
+        self.further = random.Random(f"wide {seed}")
         self.healthy = False
         self.trace: list[str] = []
         self.violations: list[Violation] = []
         self.crashes = 0
         self.sent = 0  # placements
         self.price = Decimal(100)
+        self.halted_since: float | None = None  # wall time: no entry may be claimed from then on
         self.on_occasion: Callable[[str], None] = lambda _what: None
         self.nursery: trio.Nursery  # of the exchange's and the network's own tasks
 

@@ -1,0 +1,108 @@
+"""The front with the actors behind it, on a clock of its own: re-sends, and a journal that has no room."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from fakes import FakeVenue, wall
+from fks.actors.front import Front, Waiters
+from fks.domain.addresses import networks
+from fks.domain.auth import sign
+from fks.domain.gate import gate_rules
+from fks.domain.secret import Secret
+from fks.domain.settings import AccountSettings, Settings
+from fks.infra.metrics import Metrics
+from fks.kernel import mailbox
+from fks.ledger import Journal, Write
+from rig import Rig
+
+SECRET = Secret("a-webhook-secret-of-24-bytes")
+SETTINGS = Settings(default_exchange="main", exchanges={"main": AccountSettings(type="paper")})
+
+
+def front(rig: Rig, journal: Journal) -> Front:
+    return Front(
+        journal=journal,
+        rules=gate_rules(SETTINGS, lambda: SECRET),
+        allow=networks(("127.0.0.1/32",)),
+        trusted_proxies=(),
+        indexes=lambda _name: rig.account.index,
+        waiters=Waiters(),
+        metrics=Metrics("test", 0.0),
+        unready=list,
+        wall=wall,
+    )
+
+
+def body(**fields: Any) -> bytes:
+    raw = {"symbol": "BTC/USDT", "action": "buy", "amount": 0.01, "confidence": 0.9, "timestamp": wall()}
+    return json.dumps({**raw, **fields}).encode()
+
+
+async def post(door: Front, sent: bytes) -> tuple[int, dict[str, str], Any]:
+    """Status, headers, body."""
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": sent, "more_body": False}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    headers = [(b"x-signature", sign(SECRET, sent).encode())]
+    scope = {"type": "http", "method": "POST", "path": "/webhook", "headers": headers}
+    await door({**scope, "client": ("127.0.0.1", 1)}, receive, send)
+    start, content = told
+    return (
+        start["status"],
+        {name.decode(): value.decode() for name, value in start["headers"]},
+        json.loads(content["body"]),
+    )
+
+
+@contextmanager
+def watching(rig: Rig, door: Front) -> Iterator[None]:
+    """Outcomes reach those who wait, as the supervisor sees to it."""
+    rig.journal.observers.append(door.waiters.observe)
+    yield
+
+
+@pytest.mark.fault(25)
+async def test_one_alert_sent_four_times_five_seconds_apart_is_one_order(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        await trio.sleep(1)
+        door = front(rig, rig.journal)
+        with watching(rig, door):
+            sent = body()
+            replies = []
+            for _ in range(4):
+                replies.append(await post(door, sent))
+                await trio.sleep(5)
+        assert [status for status, _, _ in replies] == [200] * 4
+        assert [told["status"] for _, _, told in replies] == ["success"] + ["duplicate"] * 3
+        assert len({told["order_id"] for _, _, told in replies}) == 1
+        assert len(venue.placed) == 1
+
+
+@pytest.mark.fault(14)
+async def test_a_full_mailbox_is_503_at_once(tmp_path: Path) -> None:
+    async with Rig(tmp_path, FakeVenue()).running() as rig:
+        await trio.sleep(1)
+        ref, _nobody_reads = mailbox("journal", 1, Write)
+        door = front(rig, Journal(ref, rig.journal.store))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(post, door, body(id="takes the room"))
+            await trio.sleep(0.1)
+            began = trio.current_time()
+            status, headers, told = await post(door, body(id="too many"))
+            assert trio.current_time() == began
+            nursery.cancel_scope.cancel()
+        assert (status, headers["retry-after"]) == (503, "5")
+        assert "could not be stored" in told["detail"]
+        assert await rig.orders() == []
