@@ -10,13 +10,13 @@ from click.testing import CliRunner, Result
 from cli_cases import SECRET, fixture_daemon, fixture_invoke, free_address  # noqa: F401 - fixtures
 from cli_daemon import Daemon
 from fks.cli import main
+from fks.cli.messages import native
 from fks.cli.send import dated
-from fks.cli.template import message
 from fks.domain.alerts import parse_json
 from fks.domain.auth import authenticate
 from fks.domain.gate import GateRules, identify, validate
 from fks.domain.secret import Secret
-from fks.domain.settings import Settings, WebhookSettings
+from fks.domain.settings import Settings, WebhookSecret, WebhookSettings
 
 
 def test_sent_alert_is_signed_dated_and_otherwise_unchanged(
@@ -29,14 +29,14 @@ def test_sent_alert_is_signed_dated_and_otherwise_unchanged(
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["alert_id"] == "a1"
     *_, headers, body = daemon.requests[0]
-    assert authenticate(headers, body, None, [Secret(SECRET)], 0.0)
+    assert authenticate(headers, body, None, [WebhookSecret(secret=Secret(SECRET), name="tv")], 0.0)
     alert = parse_json(body)
     assert alert.pop("timestamp").endswith("Z")
     assert alert == {"symbol": "BTC/USDT", "action": "buy", "amount": Decimal("0.10000000000000000001")}
 
 
 def test_an_alert_with_a_time_is_sent_byte_for_byte() -> None:
-    body = b' {"time" : "2025-11-07T10:30:00Z"}\n'
+    body = b' {"timestamp" : "2025-11-07T10:30:00Z"}\n'
     assert dated(body) == body
 
 
@@ -103,7 +103,7 @@ def test_lint_prints_orders_and_refusals_and_exits_1_on_refusal(
 
 def test_template_filled_in_by_tradingview_is_an_accepted_alert() -> None:
     settings = Settings(default_exchange="binance")
-    text = json.dumps(message(settings, Secret(SECRET)))
+    text = json.dumps(native(settings, SECRET))
     for name, value in {
         "ticker": "BTCUSDT", "strategy.order.action": "buy", "timenow": "2025-11-07T10:30:00Z",
         "close": "50000.5", "strategy.order.id": "Long", "time": "2025-11-07T10:15:00Z",
@@ -111,7 +111,8 @@ def test_template_filled_in_by_tradingview_is_an_accepted_alert() -> None:
         "strategy.position_size": "0.5",
     }.items():  # fmt: skip
         text = text.replace("{{" + name + "}}", value)
-    rules = GateRules((Secret(SECRET),), WebhookSettings(), frozenset({"binance"}), "binance")
+    known = (WebhookSecret(secret=Secret(SECRET), name="tv"),)
+    rules = GateRules(known, WebhookSettings(), frozenset({"binance"}), "binance")
     sender, raw = identify({}, text.encode(), rules.secrets, 0.0)
     alert = validate(raw, sender, rules, lambda _account: None, 1762511400.0)
     assert alert.accounts == ("binance",)

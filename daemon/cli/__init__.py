@@ -18,8 +18,10 @@ from fks.cli.demo import demo
 from fks.cli.doctor import doctor
 from fks.cli.exchanges import exchanges
 from fks.cli.journal import audit, journal
+from fks.cli.journal_copy import backup, export, restore
 from fks.cli.lint import lint
 from fks.cli.listings import alerts, balance, orders, positions
+from fks.cli.replay import replay
 from fks.cli.run import run
 from fks.cli.send import send
 from fks.cli.tail import tail
@@ -101,6 +103,8 @@ def main(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - `debug` is 
 
 for _command in (
     run, demo, check, doctor, exchanges, template, lint, send, orders, alerts, positions, balance,
-    halt, reduce, resume, cancel, tail, journal, audit, bench,
+    halt, reduce, resume, cancel, tail, journal, audit, replay, bench,
 ):  # fmt: skip
     main.add_command(_command)
+for _command in (backup, restore, export):
+    journal.add_command(_command)

@@ -34,10 +34,22 @@ def check() -> None:
         remarks += ["testnet"] if account.testnet else []
         remarks += ["default"] if name == settings.default_exchange else []
         click.echo(f"account        {name}: {', '.join(remarks)}")
+    for secret in settings.webhook.secrets:
+        click.echo(f"secret         {secret.name}: {_reach(secret.accounts, secret.strategies)}")
+    for name, strategy in settings.strategies.items():
+        where = ", ".join(strategy.exchanges) or "any account"
+        remarks = [where, *(f"its own {key}" for key in ("secret", "sizing") if getattr(strategy, key))]
+        remarks.append(f"on drift: {strategy.on_drift or settings.webhook.on_drift}")
+        click.echo(f"strategy       {name}: {'; '.join(remarks)}")
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if impossible:
         raise ConfigError(impossible)
+
+
+def _reach(accounts: tuple[str, ...], strategies: tuple[str, ...]) -> str:
+    """What a secret may trade."""
+    return f"{', '.join(strategies) or 'every strategy'} on {', '.join(accounts) or 'every account'}"
 
 
 def _impossible_accounts(loaded: "Loaded") -> list[str]:

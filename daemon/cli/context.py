@@ -75,5 +75,5 @@ def webhook_secret(loaded: "Loaded") -> "Secret":
     if given := os.environ.get("FKS_WEBHOOK_SECRET"):
         return Secret(given)
     if loaded.settings.webhook.secrets:
-        return loaded.settings.webhook.secrets[0]
+        return loaded.settings.webhook.secrets[0].secret
     return read_secret(loaded.state_dir / "webhook_secret", "webhook secret")

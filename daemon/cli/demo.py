@@ -170,7 +170,7 @@ def _tell(loaded: "Loaded") -> None:
     desk = Desk(desk_url, settings.server.admin_token, str(loaded.path))
     body = json.dumps(alert(), indent=2).encode()
     click.echo(f"POST {door}{WEBHOOK}, signed:\n{body.decode()}\n")
-    reply = post(door, settings.webhook.secrets[0], body)
+    reply = post(door, settings.webhook.secrets[0].secret, body)
     if not 200 <= reply.status < 300:
         raise Failed(f"the demo's alert was refused: {problem(reply.status, reply.body)}")
     answer = json.loads(reply.body)

@@ -32,7 +32,7 @@ def stats(as_json: bool) -> None:
     """How much is in it, and what is unfinished."""
     from fks.infra.journal_check import stats
 
-    found = _read(stats)
+    found = read_journal(stats)
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(outline(found)))
 
 
@@ -46,10 +46,11 @@ def verify_journal(as_json: bool) -> None:
     """
     from fks.infra.journal_check import verify_journal
 
-    _conclude(_read(verify_journal), "the journal", as_json=as_json)
+    _conclude(read_journal(verify_journal), "the journal", as_json=as_json)
 
 
-def _read(question: "Callable[[SqliteReader], R]") -> R:
+def read_journal(question: "Callable[[SqliteReader], R]") -> R:
+    """The answer of the configured journal. Raises Failed when there is none, or none that can be read."""
     import apsw
 
     from fks.infra.journal_check import open_journal
@@ -64,7 +65,7 @@ def _read(question: "Callable[[SqliteReader], R]") -> R:
         with open_journal(path) as reader:
             # One snapshot for all of the question: the daemon goes on writing meanwhile.
             reader.connection.execute("BEGIN")
-            return _patiently(f"reading {path}", lambda: question(reader))
+            return patiently(f"reading {path}", lambda: question(reader))
     except apsw.Error as error:
         raise Failed(
             f"{path} cannot be read as a journal ({type(error).__name__}: {error}): keep the file as it is, "
@@ -92,7 +93,7 @@ def verify_audit(as_json: bool, file: Path | None) -> None:
     path = file or load().audit_path
     paths = [path] if file else [*_rotated(path), path]
     try:
-        result = _patiently(f"reading {path}", lambda: verify(paths))
+        result = patiently(f"reading {path}", lambda: verify(paths))
     except OSError as error:
         raise Failed(f"{error.filename or path}: {error.strerror or error}") from error
     _conclude(result, "the audit trail", as_json=as_json)
@@ -103,7 +104,7 @@ def _rotated(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{path.name}[.-]*"), key=lambda one: one.stat().st_mtime)
 
 
-def _patiently(what: str, work: Callable[[], R]) -> R:
+def patiently(what: str, work: Callable[[], R]) -> R:
     """Do it, with a sign of life on a terminal."""
     if not sys.stderr.isatty():
         return work()
