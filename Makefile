@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check conformance bench soak simulate format lock types clean
+.PHONY: demo test check conformance bench soak overload simulate fuzz fuzz-full format lock types clean
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -28,8 +28,20 @@ bench: $(VENV)/run  ## speed and memory next to upstream ccxt and to a plain ref
 soak: $(VENV)/dev  ## 200 kills of the real daemon under load (about ten minutes)
 	PYTHONPATH=tests $(BIN)/python -m crash --rounds $(or $(ROUNDS),200)
 
+overload: $(VENV)/dev  ## floods of the real daemon: replies, the slowest of them, memory (about three minutes)
+	PYTHONPATH=tests $(BIN)/python -m crash.overload --seconds $(or $(SECONDS),30)
+
 simulate: $(VENV)/dev  ## seeded executions of the whole daemon; SEEDS=1000000 for the night
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(or $(SEEDS),10000) --jobs 2
+
+fuzz: $(VENV)/dev  ## spoilt alerts, a flood for the door, odd questions for the desk (a minute each; SECONDS=... for the alerts)
+	PYTHONPATH=tests $(BIN)/python -m fuzz parser --seconds $(or $(SECONDS),60)
+	PYTHONPATH=tests $(BIN)/python -m fuzz door --bodies $(or $(BODIES),30000) --connections $(or $(CONNECTIONS),10000)
+	PYTHONPATH=tests $(BIN)/python -m fuzz desk
+
+fuzz-full: $(VENV)/dev  ## a million spoilt bodies and 100,000 hostile connections on the real daemon (about 20 minutes)
+	PYTHONPATH=tests $(BIN)/python -m fuzz door --bodies 1000000 --connections 100000
+	PYTHONPATH=tests $(BIN)/python -m fuzz door --bodies 20000 --connections 2000 --default-rate
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from msgspec import Struct
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import Conflict, NotFound
 
 from fks.domain import views
+from fks.domain.documents import AlertChainView, CancelRequest, TradingRequest
 from fks.domain.errors import Refusal
 from fks.domain.messages import AccountStatus, Event, Fill, Order, Ticker, TradingState
 from fks.domain.orders import State
@@ -33,6 +33,7 @@ from fks.infra.desk_http import (
     read_raw,
 )
 from fks.infra.event_stream import event_stream
+from fks.infra.openapi import document
 from fks.kernel import Broadcast, Latest
 from fks.ledger import Journal, Reader
 
@@ -58,19 +59,6 @@ class DeskDeps:
     default_account: str
 
 
-class TradingRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`account` null is all of them. A misspelt key is refused: it must not widen a command."""
-
-    state: TradingState
-    account: str | None = None
-
-
-class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`account` null is all of them, and has to be said."""
-
-    account: str | None
-
-
 def make_desk(deps: DeskDeps) -> QuartTrio:
     """The ASGI app. Raises ValueError when the token is empty."""
     console = Console(deps.token, deps.wall)
@@ -92,6 +80,7 @@ class _Desk:
             ("GET", "/healthz", self.healthz),
             ("GET", "/readyz", self.readyz),
             ("GET", "/metrics", self.metrics),
+            ("GET", "/openapi.json", self.openapi),
             ("GET", "/v1/alerts", self.alerts),
             ("GET", "/v1/alerts/<alert_id>", self.alert),
             ("GET", "/v1/orders", self.orders),
@@ -119,13 +108,16 @@ class _Desk:
     async def metrics(self) -> Response:
         return Response(self._deps.metrics(), 200, {"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 
+    async def openapi(self) -> Response:
+        return Response(document(), 200, {"content-type": "application/json"})
+
     async def alerts(self) -> Response:
         limit, before, state = query_limit(), request.args.get("before"), query_state(AlertState)
         rows = await self._read(lambda reader: reader.alerts(limit=limit + 1, before=before, state=state))
         return page_reply("alerts", [views.alert_view(row) for row in rows], limit)
 
     async def alert(self, alert_id: str) -> Response:
-        def chain(reader: Reader) -> views.View | None:
+        def chain(reader: Reader) -> AlertChainView | None:
             row = reader.alert(alert_id)
             if row is None:
                 return None

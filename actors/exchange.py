@@ -8,6 +8,7 @@ claimed is looked up by its id and never sent again. Placements and look-ups run
 actor's nursery and die with it; the ledger knows them.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -204,9 +205,14 @@ class Exchange:
 
     async def _resolve(self, order: Order) -> None:
         """Ask until the exchange shows the order, or until its absence is proven behind the fence."""
-        pause, alarmed = LOOK_UP_S, False
+        pause, alarmed, travels = LOOK_UP_S, False, self._travels(order)
+        arrived = math.inf  # when a leg that travels with its entry was to be there
         while True:
             fenced = self._past_fence(order)  # before the question: an absence seen earlier proves nothing
+            if travels:
+                if not await self._awaits_entry(order):
+                    arrived = min(arrived, trio.current_time() + self.account.venue.features.lag_s)
+                fenced = trio.current_time() >= arrived
             try:
                 report = await self.account.find(order)
             except Transient as error:
@@ -226,6 +232,15 @@ class Exchange:
             await trio.sleep(pause)
             pause = min(pause * 2, LOOK_UP_MOST_S)
 
+    def _travels(self, leg: Order) -> bool:
+        """Whether it goes with its entry, and is an order of its own from then on."""
+        return leg.attached and self.account.venue.features.attached_stop
+
+    async def _awaits_entry(self, leg: Order) -> bool:
+        """Whether its entry may still be filled: the exchange brings the leg to life after that."""
+        family = await self.account.journal.read(lambda ledger: ledger.orders_of(leg.alert_id))
+        return not any(one.id == leg.parent and one.at_rest for one in family)
+
     def _past_fence(self, order: Order) -> bool:
         """Whether the exchange would by now refuse the request itself. Without a fence, never."""
         features = self.account.venue.features
@@ -240,6 +255,9 @@ class Exchange:
     async def _not_placed(self, order: Order) -> None:
         """Absence proven: a new attempt with a new id while the signal is fresh, else a refusal."""
         account = self.account
+        if self._travels(order):
+            await self._detach(order)
+            return
         fresh = is_exit(order) or account.wall() <= order.good_until
         if fresh and not order.attached and not order.cancel_requested:
             account.log.warning("order_not_placed", **names(order), then="a new attempt")
@@ -254,14 +272,23 @@ class Exchange:
         await self._mark(order, State.REFUSED, reason)
         await account.alarm("order.not_placed", f"{order.id}: {reason}")
 
+    async def _detach(self, leg: Order) -> None:
+        """The entry is there, its stop is not: it is sent alone, as soon as the follower has released it."""
+        reason, now = "the exchange did not attach it to its entry", self.account.wall()
+        self.account.log.warning("stop_not_attached", **names(leg), then="sent alone")
+        await self.account.journal.write(
+            lambda ledger: ledger.detach(leg.id, now, reason=reason, send_by=leg.send_by)
+        )
+
     def _spawn(self, work: Callable[[Order], Awaitable[None]], order: Order) -> trio.Event:
         ended = trio.Event()
 
         async def run() -> None:
             try:
-                await work(order)
+                with self.account.spared(**names(order)):
+                    await work(order)
+                    self._busy.discard(order.id)
             finally:
-                self._busy.discard(order.id)
                 ended.set()
 
         self._busy.add(order.id)

@@ -24,6 +24,7 @@ from fks.venues.account import Account, names
 
 YOUNG_S, OLD_S = 1.0, 15.0  # how often an open order is asked for, by its age
 BALANCE_S, BALANCE_PAUSE_S = 30.0, 1.0  # at the latest, at the soonest
+MANY = 20  # so many orders are cheaper to list than to ask for one by one, also where a list is dear
 MARK_AGE_S = 1.0
 
 
@@ -57,19 +58,46 @@ class Follower:
         changed = True
         while True:
             self._nudge = trio.Event()
+            await self.account.adopt()
             live = await self.account.live()
-            for order in live:
-                self._care(order, changed=changed)
+            self._care(live, changed=changed)
             await self._advance(live)
             self.account.tell(unknown=sum(order.state is State.UNKNOWN for order in live))
             changed = await self._wait(YOUNG_S if live else OLD_S)
 
-    def _care(self, order: Order, *, changed: bool) -> None:
-        if order.id in self._busy or order.state not in LIVE:
+    def _care(self, live: Sequence[Order], *, changed: bool) -> None:
+        self._asked = {one.id: self._asked[one.id] for one in live if one.id in self._asked}
+        free = [order for order in live if order.state in LIVE and order.id not in self._busy]
+        due = []
+        for order in free:
+            if order.cancel_requested:
+                self._spawn(self._cancel, order)
+            elif changed or self._due(order):
+                due.append(order)
+        # In a failed account one by one, so that what the defect is about stays alone with it.
+        if len(due) >= MANY and not self.account.status.get().failed:
+            self._busy.update(order.id for order in due)
+            self.tasks.start_soon(self._sweep, due)
             return
-        if order.cancel_requested:
-            self._spawn(self._cancel, order)
-        elif changed or self._due(order):
+        for order in due:
+            self._spawn(self._ask, order)
+
+    async def _sweep(self, due: Sequence[Order]) -> None:
+        """One list for many: only what it does not show as it is known is then asked for by name."""
+        account, began = self.account, trio.current_time()
+        try:
+            listed = await account.venue.open_orders()
+        except Transient as error:
+            account.called("open_orders", "no_answer", began, ok=False)
+            account.log.warning("look_up_failed", orders=len(due), reason=str(error))
+            changed: Sequence[Order] = ()
+        else:
+            account.called("open_orders", "ok", began)
+            filled = {one.exchange_order_id: one.filled for one in listed}
+            changed = [one for one in due if filled.get(one.exchange_order_id or "") != one.filled]
+        self._asked.update((order.id, trio.current_time()) for order in due)
+        self._busy.difference_update(order.id for order in due)
+        for order in changed:
             self._spawn(self._ask, order)
 
     def _due(self, order: Order) -> bool:
@@ -128,15 +156,18 @@ class Follower:
             if protection.is_held(order) or (order.leg.protective and not order.attached)
         }
         for symbol in symbols:
-            await self._advance_symbol(symbol, [order for order in live if order.symbol == symbol])
+            with self.account.spared(symbol=symbol):
+                await self._advance_symbol(symbol, [order for order in live if order.symbol == symbol])
 
     async def _advance_symbol(self, symbol: str, live: Sequence[Order]) -> None:
         account = self.account
         alerts = {order.alert_id for order in live if order.parent}
-        known, positions = await account.journal.read(
+        shared = any(order.strategy for order in live)
+        known, positions, shares = await account.journal.read(
             lambda ledger: (
                 {order.id: order for alert in alerts for order in ledger.orders_of(alert)},
                 ledger.positions(account.name),
+                ledger.shares(account.name, symbol) if shared else None,
             )
         )
         market = account.venue.markets()[symbol]
@@ -159,6 +190,7 @@ class Follower:
                 position=position,
                 mark=mark,
                 oco=account.venue.features.oco,
+                shares=shares,
             ),
         )
         if steps:
@@ -210,9 +242,8 @@ class Follower:
 
     def _spawn(self, work: Callable[[Order], Awaitable[None]], order: Order) -> None:
         async def run() -> None:
-            try:
+            with self.account.spared(**names(order)):
                 await work(order)
-            finally:
                 self._busy.discard(order.id)
 
         self._busy.add(order.id)

@@ -14,13 +14,15 @@ import structlog
 import trio
 
 from fks.domain import replies
-from fks.domain.addresses import Network, contains, sender_address
+from fks.domain.addresses import Network, contains, rate_key, sender_address
+from fks.domain.auth import Denied, OutOfScope, Sender
 from fks.domain.errors import Fatal, FksError, Overloaded, Refusal
-from fks.domain.events import Kind
-from fks.domain.gate import Denied, GateRules, Indexes, admit
+from fks.domain.events import MISDIRECTED, Kind
+from fks.domain.gate import Body, GateRules, Indexes, identify, validate
 from fks.domain.limits import BucketPerKey
 from fks.domain.messages import Event, NewAlert, Verdict
 from fks.domain.outcome import AlertState
+from fks.domain.sampling import Sampler
 from fks.infra.health import healthz, readyz
 from fks.infra.metrics import Metrics
 from fks.infra.problem import problem
@@ -31,6 +33,7 @@ Send = Callable[[Any], Awaitable[None]]
 Response = tuple[int, bytes, dict[str, str]]
 
 MAX_BODY = 16_384
+DAY_S = 86_400.0  # how often an expired secret that is still used is told of
 RETRY = {"retry-after": "5"}  # TradingView comes again 5 s after a 5xx
 _WEBHOOKS = ("/webhook", "/webhook/tradingview")
 _SETTLED = {f"alert_{state}" for state in replies.SETTLED}
@@ -76,11 +79,15 @@ class Front:
     metrics: Metrics
     unready: Callable[[], Sequence[str]]
     wall: Callable[[], float]
-    rate: BucketPerKey = field(init=False)
+    rate: BucketPerKey = field(init=False)  # of authentic requests
+    guesses: BucketPerKey = field(init=False)  # of the others: they never use up the owner's rate
+    expiries: BucketPerKey = field(init=False, default_factory=lambda: BucketPerKey(1 / DAY_S, 1))
+    denials: Sampler = field(init=False, default_factory=Sampler)
 
     def __post_init__(self) -> None:
         rate = self.rules.webhook.rate
         self.rate = BucketPerKey(rate.per_minute / 60, rate.burst)
+        self.guesses = BucketPerKey(rate.per_minute / 60, rate.burst)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,27 +118,32 @@ class Front:
         return response
 
     async def _judge(self, scope: Any, receive: Receive) -> Response:
-        """Address, size, rate, then the gate: the cheap refusals first."""
+        """Address, size, who, rate, then the gate: the cheap refusals first. The rate comes after the
+        authentication, because a stranger may share the owner's address (a proxy, TradingView's own).
+        """
         headers = _headers(scope)
         peer = scope["client"][0] if scope.get("client") else None
         address = sender_address(peer, headers.get("x-forwarded-for"), self.trusted_proxies)
         if address is not None and not contains(self.allow, address):
-            log.warning("webhook_denied", address=address, reason="address")
+            self._log_denial(address, "address")
             return _problem(403, "this address may not send alerts; see webhook.allow")
         body = await _read(receive, headers)
         if body is None:
             return _problem(413, f"an alert has at most {MAX_BODY} bytes", headers={"connection": "close"})
-        within_rate = self.rate.allow(address or "unix", trio.current_time())
         try:
-            new = admit(headers, body, self.rules, self.indexes, self.wall())
-        except Denied:
-            return await self._denied(address, within_rate=within_rate)
-        except Refusal as refusal:
-            if not within_rate:
-                return self._too_fast(authentic=True)
-            return await self._refused(refusal, address)
-        if not within_rate:
+            sender, raw = identify(headers, body, self.rules.secrets, self.wall())
+        except Denied as denied:
+            return await self._denied(address, denied)
+        if not self.rate.allow(rate_key(address), trio.current_time()):
             return self._too_fast(authentic=True)
+        return await self._take(raw, sender, address)
+
+    async def _take(self, raw: Body, sender: Sender, address: str | None) -> Response:
+        """What an authentic sender is told."""
+        try:
+            new = validate(raw, sender, self.rules, self.indexes, self.wall())
+        except Refusal as refusal:
+            return await self._refused(refusal, sender, address)
         if reasons := self.unready():
             return _problem(503, "not taking alerts now: " + "; ".join(reasons), headers=dict(RETRY))
         return await self._accept(new)
@@ -148,13 +160,14 @@ class Front:
                 return _problem(503, "the alert could not be stored; send it again", headers=dict(RETRY))
             self.metrics.acknowledged(trio.current_time() - began)
             age = None if new.alert.timestamp is None else new.received_at - new.alert.timestamp
-            self.metrics.received(acceptance.verdict.value, age)
+            self.metrics.received(acceptance.verdict.value, new.source, age)
             if acceptance.verdict is Verdict.CONFLICT:
                 return self._conflict(acceptance.alert_id)
             if acceptance.verdict is Verdict.DUPLICATE:
                 return await self._duplicate(acceptance.alert_id, new)
             alert = new.alert
-            log.info("alert_accepted", alert_id=new.id, symbol=alert.symbol, action=alert.action.value)
+            told = {"symbol": alert.symbol, "action": alert.action.value, "strategy": alert.strategy}
+            log.info("alert_accepted", alert_id=new.id, sender=new.source, **told)
             with trio.move_on_after(self.rules.webhook.wait_s):
                 await settled.wait()
         if not settled.is_set():
@@ -191,19 +204,35 @@ class Front:
             reply["reason"], reply["detail"] = replies.refusal(intents, orders)
         return 200, msgspec.json.encode(reply), {}
 
-    async def _denied(self, address: str | None, *, within_rate: bool) -> Response:
+    async def _denied(self, address: str | None, denied: Denied) -> Response:
         self.metrics.signature_failure()
-        if not within_rate:
+        if not self.guesses.allow(rate_key(address), trio.current_time()):
             return self._too_fast(authentic=False)
-        log.warning("webhook_denied", address=address, reason="authentication")
-        await self._note(Kind.WEBHOOK_DENIED, address=address)
+        if denied.expired is not None and self.expiries.allow(denied.expired, trio.current_time()):
+            advice = "an alert came with it and was refused: give its sender a new one"
+            log.error("webhook_secret_expired", sender=denied.expired, address=address, advice=advice)
+        unrecorded = self._log_denial(address, "authentication")
+        if unrecorded is not None:
+            await self._note(Kind.WEBHOOK_DENIED, address=address, unrecorded=unrecorded)
         return _problem(401, "no valid signature or secret", headers={"www-authenticate": "Signature"})
 
-    async def _refused(self, refusal: Refusal, address: str | None) -> Response:
+    def _log_denial(self, address: str | None, reason: str) -> int | None:
+        """Log it, unless strangers have been logged enough: see Sampler."""
+        unrecorded = self.denials.sample(f"{reason} {address}", trio.current_time())
+        if unrecorded is not None:
+            log.warning("webhook_denied", address=address, reason=reason, unrecorded=unrecorded)
+        return unrecorded
+
+    async def _refused(self, refusal: Refusal, sender: Sender, address: str | None) -> Response:
         self.metrics.validation_failure(refusal.code)
-        log.warning("alert_rejected", code=refusal.code, detail=refusal.detail, field=refusal.field)
-        await self._note(Kind.ALERT_REJECTED, code=refusal.code, detail=refusal.detail, address=address)
-        return _problem(400, refusal.detail, code=refusal.code, field=refusal.field)
+        told = {"code": refusal.code, "detail": refusal.detail, "sender": sender.name}
+        log.warning("alert_rejected", field=refusal.field, **told)
+        await self._note(Kind.ALERT_REJECTED, address=address, **told)
+        if refusal.code in MISDIRECTED:
+            log.error("alarm", code=refusal.code, detail=refusal.detail)
+            await self._note(Kind.ALARM, code=refusal.code, detail=refusal.detail)
+        status = 403 if isinstance(refusal, OutOfScope) else 400
+        return _problem(status, refusal.detail, code=refusal.code, field=refusal.field)
 
     def _too_fast(self, *, authentic: bool) -> Response:
         """429 means a lost alert to TradingView: what is authentic gets the 503 that it re-sends on."""

@@ -7,7 +7,7 @@ import structlog
 import trio
 
 from fks.domain.messages import Event
-from fks.kernel import Inbox, Restart
+from fks.kernel import Inbox, Restart, in_thread
 from fks.ledger import Committed, JournalBroken, JournalBusy, JournalFull, Store, Write
 
 Observer = Callable[[Sequence[Event]], object]
@@ -74,7 +74,7 @@ class JournalActor:
         # Shielded: what was taken out of the mailbox is answered, also when the daemon is being stopped.
         with trio.CancelScope(shield=True):
             start = time.perf_counter()
-            committed = await trio.to_thread.run_sync(
+            committed = await in_thread(
                 self._store.commit, [write.operation for write in batch], limiter=self._thread
             )
         self._on_commit(time.perf_counter() - start, len(batch))

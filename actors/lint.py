@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fks.domain import gate, views
-from fks.domain.alerts import SECRET_FIELD, parse_json
-from fks.domain.auth import Sender
-from fks.domain.decide import decide
+from fks.domain import gate, preview, views
+from fks.domain.decide import decide, noticed
 from fks.domain.errors import Refusal
 from fks.domain.messages import Intent, NewAlert
 from fks.domain.risk import effective_trading
@@ -26,22 +24,18 @@ class Linter:
     wall: Callable[[], float]
 
     async def __call__(self, body: bytes) -> dict[str, Any]:
-        """`{"accepted", "refusal", "alert", "accounts": [...]}`; each account has orders or a refusal."""
-        try:
-            raw = parse_json(body)
-            raw.pop(SECRET_FIELD, None)
-            new = gate.validate(raw, Sender("lint"), self.rules, self._index, self.wall())
-        except Refusal as refusal:
-            return {"accepted": False, "refusal": _view(refusal), "accounts": []}
+        """`domain.preview`'s report, and each account's orders or refusal."""
+        report, new = preview.read(body, self.rules, self._index, self.wall())
+        if new is None:
+            return report
         known = await self.journal.read(lambda ledger: ledger.alert_state(new.id))
         accounts = [await self._account(new, account) for account in new.accounts]
-        return {
-            "accepted": all("refusal" not in one for one in accounts),
+        report |= {
+            "accepted": report["accepted"] and all("refusal" not in one for one in accounts),
             "duplicate_of": new.id if known is not None else None,
-            "symbol": new.alert.symbol,
-            "action": new.alert.action.value,
             "accounts": accounts,
         }
+        return report
 
     def _index(self, account: str) -> SymbolIndex | None:
         return self.outlooks[account].account.index
@@ -50,7 +44,7 @@ class Linter:
         try:
             return {"account": name, **await self._decide(new, name)}
         except Refusal as refusal:
-            return {"account": name, "refusal": _view(refusal)}
+            return {"account": name, "refusal": preview.refusal_view(refusal)}
 
     async def _decide(self, new: NewAlert, name: str) -> dict[str, Any]:
         outlook, now = self.outlooks[name], self.wall()
@@ -73,10 +67,6 @@ class Linter:
         intent = Intent(
             alert_id=new.id, account=name, alert=new.alert, received_at=now, good_until=new.good_until
         )
-        decision = decide(intent, view, outlook.size, outlook.limits)
+        decision = decide(intent, view, outlook.rules(new.alert))
         orders = [views.order_view(order) for order in decision.orders]
-        return {"orders": orders, "cancels": list(decision.cancel)}
-
-
-def _view(refusal: Refusal) -> dict[str, Any]:
-    return {"code": refusal.code, "detail": refusal.detail, "field": refusal.field}
+        return {"orders": orders, "cancels": list(decision.cancel), "drift": noticed(intent, view)}

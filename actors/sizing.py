@@ -11,11 +11,13 @@ from typing import Any, ClassVar
 import trio
 from msgspec.structs import replace
 
-from fks.domain.decide import decide
+from fks.domain.decide import decide, may_exit, noticed
 from fks.domain.errors import Overloaded, Refusal
+from fks.domain.events import Kind
 from fks.domain.messages import Balance, Exposure, Intent, Look, Market, TradingState
 from fks.domain.orders import IllegalTransition
 from fks.domain.risk import effective_trading
+from fks.domain.view import Rules
 from fks.kernel import Restart
 from fks.ledger import Ledger
 from fks.venues.account import Account
@@ -74,9 +76,10 @@ class Sizing:
         )
         if not intents:
             return False
+        failed = account.status.get().failed  # then a reversal still closes what is held
         batch = _Batch(
             exposure,
-            effective_trading(trading, account.name),
+            TradingState.HALTED if failed else effective_trading(trading, account.name),
             await self.outlook.balance([intent.alert for intent in intents]),
         )
         await account.quotes.all(self._symbols(intents), PRICE_AGE_S)
@@ -86,6 +89,12 @@ class Sizing:
         return batch.decided == BATCH
 
     async def _decide(self, intent: Intent, batch: "_Batch") -> None:
+        with self.account.spared(alert_id=intent.alert_id):
+            await self._decide_one(intent, batch)
+
+    async def _decide_one(self, intent: Intent, batch: "_Batch") -> None:
+        rules = self.outlook.rules(intent.alert)
+        drift: str | None = None
         try:
             market = self._market(intent)
             if market is None or market.symbol in batch.waiting:
@@ -95,11 +104,13 @@ class Sizing:
             if view is None:
                 batch.waiting.add(market.symbol)  # later intents must not overtake it
                 return
-            decided = decide(intent, view, self.outlook.size, self.outlook.limits)
+            drift = noticed(intent, view)
+            decided = decide(intent, view, rules)
         except Refusal as refusal:
             told = {"code": refusal.code, "detail": refusal.detail}
             self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
             batch.decide(_refuse(intent, refusal))
+            self._tell_drift(intent, drift, rules, batch)
             return
         now = self.account.wall()
         live = (*batch.exposure.live, *decided.orders)
@@ -111,14 +122,26 @@ class Sizing:
             ledger.plan(intent, decided.orders)
 
         batch.decide(write)
+        self._tell_drift(intent, drift, rules, batch)
+
+    def _tell_drift(self, intent: Intent, drift: str | None, rules: Rules, batch: "_Batch") -> None:
+        """A strategy's alert was missed, or refused: that is an alarm, unless its position is followed. It is
+        a change of its own, so that a full disk that has no room for it does not hold up the orders.
+        """
+        if drift is None:
+            return
+        told = {"alert_id": intent.alert_id, "code": "strategy.drift", "detail": drift}
+        self.account.log.error("strategy_drift", on_drift=rules.on_drift, **told)
+        kind = Kind.STRATEGY_DRIFT if rules.on_drift == "follow" else Kind.ALARM
+        batch.changes.append(lambda ledger: ledger.note(kind, account=intent.account, **told))
 
     def _market(self, intent: Intent) -> Market | None:
         """None while the account's markets are not loaded. Raises Refusal."""
         if self.account.wall() > intent.good_until:
             raise Refusal("gate.stale", "the alert grew too old before it could be decided")
-        if (status := self.account.status.get()).failed:
+        index, status = self.account.index, self.account.status.get()
+        if status.failed and (index is None or not may_exit(intent.alert)):
             raise Refusal("account.failed", f"account {status.account} is closed: {status.reason}")
-        index = self.account.index
         return index.resolve(intent.alert.symbol) if index is not None else None
 
     def _symbols(self, intents: Sequence[Intent]) -> set[str]:

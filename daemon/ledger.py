@@ -29,7 +29,7 @@ from fks.domain.messages import (
 )
 from fks.domain.orders import State
 from fks.domain.outcome import AlertState
-from fks.kernel import Ref, Reply, ask
+from fks.kernel import Ref, Reply, ask, in_thread
 
 R = TypeVar("R")
 
@@ -72,6 +72,10 @@ class Reader(Protocol):
         ...
 
     def exposure(self, account: str, now: float) -> Exposure: ...
+    def shares(self, account: str, symbol: str) -> dict[str, Decimal]:
+        """The named strategies' signed positions."""
+        ...
+
     def order(self, any_id: str) -> Order | None:
         """By our id, any attempt's client order id, or the exchange's id."""
         ...
@@ -144,8 +148,9 @@ class Ledger(Reader, Protocol):
         """`planned → sending` with `send_by = now + window`, for what may be sent now.
 
         Exits go before entries; which orders may overtake is `domain.dispatch`'s decision. Attached
-        legs are claimed together with their entry. What is past `good_until` is refused as stale.
-        Without `entries` only exits are claimed (breaker open, trading halted).
+        legs are claimed together with their entry. What is past `good_until` is refused as stale, and so
+        is a planned entry that the trading state has come to forbid. Without `entries` only exits are
+        claimed (breaker open, account not ready).
         """
         ...
 
@@ -154,6 +159,10 @@ class Ledger(Reader, Protocol):
 
         A report that says less than is known already changes nothing. Raises IllegalTransition.
         """
+        ...
+
+    def adopt(self, order: Order, report: Report, now: float) -> None:
+        """An order of the exchange's own making (a liquidation), with what it proves; once."""
         ...
 
     def mark(
@@ -179,6 +188,14 @@ class Ledger(Reader, Protocol):
 
         `send_by` names the claim that this is about. Raises StaleClaim if there was another since: a
         late proof about an earlier request must never free a later one to be sent twice.
+        """
+        ...
+
+    def detach(self, order_id: str, now: float, *, reason: str, send_by: float | None) -> Order:
+        """From now on an attached leg is an order of its own.
+
+        One that is still in flight is proven not to have come along with its entry: it is planned anew,
+        held and under a new client id. `send_by` and StaleClaim as in `retry`.
         """
         ...
 
@@ -272,4 +289,4 @@ class Journal:
         `within` the read is awaited to its end, also when the asker is cancelled.
         """
         with trio.fail_after(within):
-            return await trio.to_thread.run_sync(self._store.read, query, abandon_on_cancel=within < math.inf)
+            return await in_thread(self._store.read, query, abandon_on_cancel=within < math.inf)

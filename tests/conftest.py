@@ -29,6 +29,7 @@ def real_time(
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_time: sockets or processes are involved, so the clock is real")
+    config.addinivalue_line("markers", "fault(*numbers): proves these faults of docs/faults.md")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:

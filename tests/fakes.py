@@ -30,6 +30,25 @@ def wall() -> float:
     return EPOCH + trio.current_time()
 
 
+class FakeMeter:
+    """Remembers what it is told, by the name of the measure."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, list[tuple[Any, ...]]] = {}
+
+    def _note(self, name: str, *told: Any) -> None:
+        self.told.setdefault(name, []).append(told)
+
+    def exchange_call(self, account: str, endpoint: str, result: str, seconds: float) -> None:
+        self._note("exchange_call", account, endpoint, result, seconds)
+
+    def throttled(self, account: str, seconds: float) -> None:
+        self._note("throttled", account, seconds)
+
+    def clock_skew(self, account: str, seconds: float) -> None:
+        self._note("clock_skew", account, seconds)
+
+
 class InlineJournal(Journal):
     """Commits in the caller's task: a mock clock would jump over a worker thread's time."""
 
@@ -82,6 +101,7 @@ class FakeVenue:
         self.blind_until = 0.0  # look-ups see nothing
         self.price = Decimal(50_000)
         self.funds = {"USDT": Decimal(100_000), "BTC": Decimal(10)}
+        self.rows: list[list[float | None]] = []  # candles: time, open, high, low, close
         self.before_reply: Callable[[Order], None] = lambda _order: None
 
     async def open(self) -> None:
@@ -158,6 +178,12 @@ class FakeVenue:
     async def ticker(self, symbol: str) -> Ticker:
         await trio.sleep(0.01)
         return Ticker(symbol, self.price)
+
+    async def candles(self, symbol: str, timeframe: str, limit: int) -> Sequence[Sequence[float | None]]:
+        return self.rows[-limit:]
+
+    def imposed(self) -> Sequence[tuple[Order, Report]]:
+        return ()
 
     def hint(self, symbol: str, price: Decimal) -> None: ...
 

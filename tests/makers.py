@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from fks.domain.alerts import Action, Alert
-from fks.domain.decide import View
 from fks.domain.messages import Exposure, Intent, Market, Order, Position, TradingState
 from fks.domain.orders import Leg, OrderType, Side
 from fks.domain.venue import Features
+from fks.domain.view import View
 
 NOW = 1_762_511_400.0  # 2025-11-07 10:30:00 UTC
 SPOT, SWAP = "BTC/USDT", "BTC/USDT:USDT"

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from fakes import FakeVenue, InlineJournal, wall
+from fakes import FakeMeter, FakeVenue, InlineJournal, wall
 from fks.actors.exchange import Exchange
 from fks.actors.follower import Follower
 from fks.actors.sizing import Sizing
@@ -19,7 +19,7 @@ from fks.domain.limits import Breaker, BreakerRules, Bucket
 from fks.domain.messages import AccountStatus, Event, Look, NewAlert, Order
 from fks.domain.settings import RiskSettings, SizingSettings
 from fks.domain.venue import Venue
-from fks.kernel import Latest, mailbox, supervise
+from fks.kernel import Latest, mailbox, sustain
 from fks.venues.account import Account
 from fks.venues.outlook import Outlook
 
@@ -46,7 +46,7 @@ class Rig:
             bucket=Bucket(100.0, 100.0),
             breaker=Breaker(breaker or BreakerRules()),
             status=Latest(AccountStatus(account="main", type="fake")),
-            on_call=lambda *_told: None,
+            meter=FakeMeter(),
             wall=wall,
             patience_s=patience_s,
         )
@@ -88,7 +88,7 @@ class Rig:
         with scope:
             async with trio.open_nursery() as nursery:
                 for name, (_, inbox) in boxes.items():
-                    nursery.start_soon(supervise, makers[name], inbox, restart[name])
+                    nursery.start_soon(sustain, makers[name], inbox, restart[name], self.account.fail)
 
     async def send(self, **fields: Any) -> str:
         """Accept an alert as the front would; return its id."""

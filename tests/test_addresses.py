@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fks.domain.addresses import contains, networks, sender_address
+from fks.domain.addresses import contains, networks, rate_key, sender_address
 
 TRADINGVIEW = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 PROXIES = networks(["10.0.0.0/8", "::1"])
@@ -39,6 +39,7 @@ def test_what_is_no_address_is_in_no_network(text: str) -> None:
     assert contains(networks(["0.0.0.0/32"]), text) == (text == "0.0.0.0")
 
 
+@pytest.mark.fault(19)
 def test_a_strangers_forwarded_header_counts_for_nothing() -> None:
     assert sender_address("203.0.113.9", "52.89.214.238", PROXIES) == "203.0.113.9"
     assert sender_address("203.0.113.9", "52.89.214.238", ()) == "203.0.113.9"
@@ -70,3 +71,10 @@ def test_a_unix_socket_has_no_address() -> None:
 def test_no_header_makes_a_stranger_an_allowed_sender(forwarded: str) -> None:
     address = sender_address("203.0.113.9", forwarded, PROXIES)
     assert address == "203.0.113.9"
+
+
+def test_a_whole_ipv6_subscriber_has_one_rate() -> None:
+    assert rate_key("2001:db8:1:2::1") == rate_key("2001:db8:1:2:ffff::9") != rate_key("2001:db8:1:3::1")
+    assert rate_key("203.0.113.1") == rate_key("::ffff:203.0.113.1") != rate_key("203.0.113.2")
+    assert rate_key(None) == "unix"
+    assert rate_key("not an address") == "not an address"

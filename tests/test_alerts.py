@@ -259,6 +259,19 @@ def test_several_accounts() -> None:
         assert field_at_fault(exchanges=value) == "exchanges"
 
 
+def test_what_narrows_a_close_or_a_cancel_goes_with_nothing_else() -> None:
+    assert read(action="close", share="0.5", position_side="LONG").position_side == "long"
+    assert read(action="cancel", position_side="short").position_side == "short"
+    assert field_at_fault(action="close", share=1.01) == "share"
+    assert field_at_fault(action="close", share=0) == "share"
+    assert field_at_fault(action="buy", share=0.5) == "share"
+    assert field_at_fault(action="cancel", share=0.5) == "share"
+    assert field_at_fault(action="close", position_side="both") == "position_side"
+    assert field_at_fault(action="sell", position_side="long") == "position_side"
+    for value in (0, -1, "NaN", True):
+        assert field_at_fault(max_lag=value) == "max_lag"
+
+
 # --- time
 
 

@@ -59,6 +59,7 @@ def test_a_signed_alert_becomes_exactly_one_signed_order(tmp_path: Path, exchang
         assert order["fills"][0]["fee_currency"] == "BTC"
 
 
+@pytest.mark.fault(26)
 def test_a_hundred_copies_are_one_order_on_the_exchange(tmp_path: Path, exchange: Exchange) -> None:
     with running(tmp_path, config(exchange)) as daemon, ThreadPoolExecutor(20) as pool:
         now = time.time()
@@ -76,10 +77,12 @@ def test_a_hundred_copies_are_one_order_on_the_exchange(tmp_path: Path, exchange
         {"kind": "html"},
         {"kind": "cut"},
         {"kind": "status", "status": 503},
+        {"kind": "status", "status": 524},
         {"kind": "redirect"},
     ],
     ids=lambda fault: fault["kind"],
 )
+@pytest.mark.fault(41, 43, 44, 45)
 def test_executed_but_not_answered_is_found_and_not_doubled(
     tmp_path: Path, exchange: Exchange, fault: dict[str, Any]
 ) -> None:
@@ -106,6 +109,7 @@ def test_an_order_that_never_executed_is_sent_anew_behind_the_fence(
         assert list(exchange.executions().values()) == [1]
 
 
+@pytest.mark.fault(42)
 def test_killed_while_the_exchange_is_silent_and_started_again(tmp_path: Path, exchange: Exchange) -> None:
     exchange.fault("hang", executed=True)
     with running(tmp_path, config(exchange)) as daemon:
@@ -163,6 +167,7 @@ def test_dry_run_sends_no_order(tmp_path: Path, exchange: Exchange) -> None:
         assert exchange.placements() == []
 
 
+@pytest.mark.fault(60)
 def test_keys_are_in_no_file(tmp_path: Path, exchange: Exchange) -> None:
     exchange.fault("status", status=500)
     with running(tmp_path, config(exchange).replace("[exch", '[log]\nlevel = "debug"\n[exch')) as daemon:

@@ -1,5 +1,6 @@
 """Where a configuration comes from, and what it says."""
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -81,15 +82,17 @@ def test_the_example_names_every_key_and_each_may_be_used(tmp_path: Path) -> Non
     text = uncommented(EXAMPLE.read_text())
     secrets = tmp_path / "secrets"
     secrets.mkdir()
-    for name in ("admin_token", "webhook_secret", "binance_key", "binance_secret"):
+    names = ("admin_token", "webhook_secret", "tv_secret", "trend_secret", "binance_key", "binance_secret")
+    for name in names:
         (secrets / name).write_text(f"the-{name}-of-this-test\n")
     settings = read(tmp_path, text).settings
     assert settings.exchanges["binance"].api_secret.reveal() == "the-binance_secret-of-this-test"
     assert settings.symbols == {"BTCUSD": "BTC/USDT"}
+    assert [one.name for one in settings.webhook.secrets] == ["secret-1", "tv"]
 
     said = set(dotted_keys(tomllib.loads(text)))
-    said |= {f"exchanges.NAME.{key.split('.', 2)[2]}" for key in said if key.count(".") > 1}
-    said |= {"symbols.NAME", "exchanges.NAME"}
+    said |= {re.sub(r"^(exchanges|strategies|symbols)\.[^.]+", r"\1.NAME", key) for key in said}
+    said |= {re.sub(r"\.steps\.[^.]+", ".steps.NAME", key) for key in said}
     assert set(dotted_names(Settings)) <= said
 
 

@@ -27,6 +27,7 @@ def test_a_signed_alert_becomes_a_filled_order(tmp_path: Path) -> None:
         assert daemon.ask("/v1/positions")["positions"][0]["amount"] == "0.01"
 
 
+@pytest.mark.fault(26)
 def test_a_hundred_copies_of_one_alert_are_one_order(tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
         now = time.time()
@@ -77,6 +78,7 @@ def test_a_second_daemon_on_the_same_journal_exits_77(tmp_path: Path) -> None:
             second.start()
 
 
+@pytest.mark.fault(59)
 def test_a_broken_configuration_exits_78_with_every_error(tmp_path: Path) -> None:
     broken = Daemon(tmp_path, '[exchanges.paper]\ntype = "paper"\nfee = "much"\n[risc]\nx = 1\n')
     with pytest.raises(AssertionError, match="ended with 78") as caught:

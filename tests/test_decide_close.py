@@ -2,13 +2,14 @@
 
 import pytest
 
-from decide_cases import FREE, SIZE, planned, refusal
+from decide_cases import planned, refusal
 from fks.domain.alerts import Target
 from fks.domain.decide import Planned, decide
 from fks.domain.messages import TradingState
 from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.protection import HELD
 from fks.domain.settings import RiskSettings
+from fks.domain.view import Rules
 from makers import SPOT, SWAP, dec, exposure, intent, market, order, view
 
 
@@ -47,14 +48,14 @@ def test_a_close_of_less_than_the_market_takes_is_refused() -> None:
 
 def test_a_close_cancels_whatever_of_its_market_is_live() -> None:
     live = (order("e", state=State.OPEN), order("s", Leg.STOP_LOSS, Side.SELL), order("x", symbol="ETH/USDT"))
-    decision = decide(intent("close"), view(exposure=exposure({SPOT: dec(1)}, live)), SIZE, FREE)
+    decision = decide(intent("close"), view(exposure=exposure({SPOT: dec(1)}, live)), Rules())
     assert decision.cancel == ("e", "s")
     assert decision.orders[0].amount == dec(1)
 
 
 def test_a_close_of_what_may_still_fill_looks_the_other_way() -> None:
     live = (order("e", state=State.OPEN, amount=dec(2)),)
-    decision = decide(intent("close"), view(exposure=exposure(live=live)), SIZE, FREE)
+    decision = decide(intent("close"), view(exposure=exposure(live=live)), Rules())
     assert (decision.orders[0].side, decision.orders[0].amount) == (Side.SELL, dec(2))
 
 
@@ -91,8 +92,8 @@ def test_a_spot_sale_makes_the_stop_give_way_when_it_holds_the_coins() -> None:
     stop = order("s", Leg.STOP_LOSS, Side.SELL, state=State.OPEN)
     known = exposure({SPOT: dec(1)}, (stop,))
     wish = intent("sell", amount=dec("0.4"))
-    assert decide(wish, view(exposure=known, free_base=dec(0)), SIZE, FREE).cancel == ("s",)
-    assert decide(wish, view(exposure=known, free_base=dec("0.4")), SIZE, FREE).cancel == ()
+    assert decide(wish, view(exposure=known, free_base=dec(0)), Rules()).cancel == ("s",)
+    assert decide(wish, view(exposure=known, free_base=dec("0.4")), Rules()).cancel == ()
 
 
 def test_a_cancel_ends_the_entries_of_its_market_and_leaves_their_protection() -> None:
@@ -106,7 +107,7 @@ def test_a_cancel_ends_the_entries_of_its_market_and_leaves_their_protection() -
         order("x", symbol="ETH/USDT"),
     )
     known = view(exposure=exposure(live=live), trading=TradingState.HALTED, price=None)
-    decision = decide(intent("cancel"), known, SIZE, FREE)
+    decision = decide(intent("cancel"), known, Rules())
     assert decision == Planned(cancel=("e1", "e2", "r"))
 
 

@@ -73,6 +73,7 @@ def test_what_the_account_cannot_do_is_refused_by_name() -> None:
         ({"max_amount": dec(5)}, "5.001", "order.above_maximum"),
     ],
 )
+@pytest.mark.fault(50)
 def test_the_markets_limits_hold_before_anything_is_sent(
     fields: dict[str, Any], amount: str, code: str | None
 ) -> None:

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from decide_cases import SIZE
 from fks.domain.alerts import Target
 from fks.domain.decide import Planned, decide
 from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure
 from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.settings import RiskSettings
+from fks.domain.view import Rules
 from makers import SWAP, dec, exposure, intent, market, view
 
 alerts = st.fixed_dictionaries(
@@ -46,7 +46,7 @@ def test_no_sequence_of_alerts_passes_a_limit_whatever_is_filled(
         try:
             held = known.positions[SWAP].amount
             now = view(market(SWAP), exposure=known, position=held, price=dec(100))
-            decision = decide(wish, now, SIZE, LIMITS)
+            decision = decide(wish, now, Rules(limits=LIMITS))
         except Refusal:
             decision = Planned()
         opens = known.positions[SWAP].amount * (1 if fields["action"] == "buy" else -1) >= 0

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,11 @@ from fks.domain.errors import Refusal
 from fks.domain.orders import Leg, OrderType, Side
 from fks.domain.protection import HELD
 from fks.domain.venue import Features
-from makers import ALL_TYPES, SWAP, dec, intent, market, view
+from makers import ALL_TYPES, SWAP, dec, exposure, intent, market, view
 
 SEPARATE = Features(order_types=ALL_TYPES)  # protective legs are sent one by one, after the entry
 LINKED = Features(order_types=ALL_TYPES, oco=True)
+CARRIED = Features(order_types=ALL_TYPES, oco=True, attached_stop=True)
 
 
 def test_legs_travel_with_their_entry_where_the_exchange_can_attach_them() -> None:
@@ -44,6 +46,29 @@ def test_elsewhere_they_are_held_until_the_entry_has_filled() -> None:
     for features in (SEPARATE, LINKED):
         legs = planned(wish, view(market(SWAP), features=features))[1:]
         assert [(leg.attached, leg.not_before, leg.reduce_only) for leg in legs] == [(False, HELD, True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("wish", "carried"),
+    [
+        ({}, True),
+        ({"order_type": OrderType.LIMIT, "price": dec(50_000)}, False),  # it may fill in parts
+        ({"reduce_only": True}, False),
+    ],
+)
+def test_only_the_stop_of_a_market_entry_travels_where_that_is_all_the_exchange_attaches(
+    wish: dict[str, Any], carried: bool
+) -> None:
+    half = Target(percent=dec(2), share=dec("0.5"))
+    wished = intent(amount=dec(1), stop_loss=Target(percent=dec(2)), take_profit=(half, half), **wish)
+    held = {"exposure": exposure(held={"BTC/USDT:USDT": dec(-3)})} if "reduce_only" in wish else {}
+    legs = planned(wished, view(market(SWAP), features=CARRIED, **held))[1:]
+    assert [(leg.leg, leg.attached, leg.not_before) for leg in legs] == [
+        (Leg.STOP_LOSS, carried, 0.0 if carried else HELD),
+        (Leg.TAKE_PROFIT, False, HELD),
+        (Leg.TAKE_PROFIT, False, HELD),
+    ]
+    assert [leg.type for leg in legs[1:]] == [OrderType.LIMIT] * 2
 
 
 def test_beside_a_stop_that_is_not_linked_take_profits_wait_for_their_price_and_then_hurry() -> None:

@@ -93,7 +93,7 @@ def test_once_posts_an_authentic_alert_shows_its_order_and_stops(supervisor: Sta
     assert alert.alert.symbol == "BTCUSDT"
     for shown in ("q1", "t1", "99499.4", f"fks send --config {supervisor.loaded.path}"):
         assert shown in result.stdout
-    assert settings.webhook.secrets[0].reveal() not in result.output
+    assert settings.webhook.secrets[0].secret.reveal() not in result.output
 
 
 def test_a_refused_alert_is_a_failure_with_its_reason(supervisor: StandIn) -> None:

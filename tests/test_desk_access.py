@@ -28,6 +28,7 @@ def test_a_desk_without_a_token_is_not_made() -> None:
 
 
 ADMIN = [
+    ("GET", "/openapi.json"),
     ("GET", "/v1/alerts"),
     ("GET", "/v1/alerts/a1"),
     ("GET", "/v1/orders"),

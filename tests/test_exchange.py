@@ -57,6 +57,7 @@ async def test_a_lost_reply_is_looked_up_not_resent(tmp_path: Path) -> None:
         assert "order_unknown" in rig.journal.kinds()
 
 
+@pytest.mark.fault(42)
 async def test_silence_ends_in_a_look_up(tmp_path: Path) -> None:
     venue = FakeVenue("hang")
     async with Rig(tmp_path, venue, patience_s=10.0).running() as rig:
@@ -109,6 +110,7 @@ async def test_without_a_fence_the_order_stays_unknown_and_a_human_is_asked(tmp_
         assert rig.journal.kinds().count("alarm") == 1
 
 
+@pytest.mark.fault(49)
 async def test_a_rejection_ends_the_order_and_refuses_the_alert(tmp_path: Path) -> None:
     venue = FakeVenue(Rejected("insufficient_funds", "not enough USDT"))
     async with Rig(tmp_path, venue).running() as rig:
@@ -117,9 +119,13 @@ async def test_a_rejection_ends_the_order_and_refuses_the_alert(tmp_path: Path) 
         order = await rig.only()
         assert order.state is State.REJECTED
         assert order.reason == "insufficient_funds: not enough USDT"
+        (alarm,) = [event for event in rig.journal.events if event.kind == "alarm"]
+        assert alarm.order_id == order.id
+        assert alarm.data == {"code": "order.rejected", "detail": order.reason}
         assert await rig.journal.read(lambda ledger: ledger.alert_state(alert)) is AlertState.REFUSED
 
 
+@pytest.mark.fault(39, 40)
 async def test_what_was_provably_not_sent_is_sent_again_under_the_same_id(tmp_path: Path) -> None:
     venue = FakeVenue(NotSent("connection refused"), NotSent("connection refused"))
     async with Rig(tmp_path, venue).running() as rig:
@@ -129,6 +135,7 @@ async def test_what_was_provably_not_sent_is_sent_again_under_the_same_id(tmp_pa
         assert (await rig.only()).state is State.FILLED
 
 
+@pytest.mark.fault(52)
 async def test_retry_after_is_obeyed(tmp_path: Path) -> None:
     venue = FakeVenue(NotSent("too many requests", retry_after=40.0))
     async with Rig(tmp_path, venue).running() as rig:
@@ -176,6 +183,7 @@ async def test_entries_wait_until_the_earlier_life_is_reconciled(tmp_path: Path)
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.fault(54)
 async def test_an_open_breaker_holds_entries_and_lets_cancels_pass(tmp_path: Path) -> None:
     venue = FakeVenue("open", *(NotSent("refused") for _ in range(5)))
     rules = BreakerRules(min_calls=5, failure_threshold=5, cooldown_s=60.0)

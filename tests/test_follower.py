@@ -1,11 +1,14 @@
 """Open orders are followed to their end; stops and take profits that the exchange does not link."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 import trio
 
 from fakes import FakeVenue
+from fks.domain.messages import Report
 from fks.domain.orders import Leg, OrderType, State
 from rig import Rig
 
@@ -32,6 +35,7 @@ async def test_a_resting_order_is_followed_through_partial_fills_to_its_end(tmp_
         assert [fill.amount for fill in fills] == [Decimal("0.004"), Decimal("0.006")]
 
 
+@pytest.mark.fault(48)
 async def test_a_fill_during_the_cancel_is_a_fill(tmp_path: Path) -> None:
     venue = FakeVenue("open")
     async with Rig(tmp_path, venue).running() as rig:
@@ -45,6 +49,7 @@ async def test_a_fill_during_the_cancel_is_a_fill(tmp_path: Path) -> None:
         assert len(venue.cancelled) <= 1
 
 
+@pytest.mark.fault(47)
 async def test_a_canceled_remainder_keeps_its_partial_fill(tmp_path: Path) -> None:
     venue = FakeVenue("open")
     async with Rig(tmp_path, venue).running() as rig:
@@ -191,3 +196,36 @@ async def test_a_close_leaves_no_orphan(tmp_path: Path) -> None:
         assert all(order.at_rest for order in await rig.orders())
         (position,) = await rig.journal.read(lambda ledger: ledger.positions("main"))
         assert position.amount == 0
+
+
+async def test_many_resting_orders_are_followed_with_one_list(tmp_path: Path) -> None:
+    count = 30
+    venue = FakeVenue(*["open"] * count)
+    lists: list[float] = []
+    tell = venue.open_orders
+
+    async def counted() -> Sequence[Report]:
+        lists.append(trio.current_time())
+        return await tell()
+
+    venue.open_orders = counted  # type: ignore[method-assign]
+    async with Rig(tmp_path, venue).running() as rig:
+        for number in range(count):
+            await rig.send(id=f"n{number}", order_type="limit", price=Decimal(49_000))
+        await trio.sleep(120)
+        asked, listed = len(venue.found), len(lists)
+        await trio.sleep(150)
+        assert len(venue.found) == asked, "nothing has changed, so nothing is asked for by name"
+        assert 10 <= len(lists) - listed <= 16, "and the list is asked for every 10 to 15 s by now"
+        some = (await rig.orders())[:3]
+        venue.put(some[0], State.FILLED)
+        venue.put(some[1], State.PARTIAL, Decimal("0.004"))
+        venue.put(some[2], State.CANCELED)
+        await trio.sleep(20)
+        now = {order.id: (order.state, order.filled) for order in await rig.orders()}
+        assert [now[order.id] for order in some] == [
+            (State.FILLED, Decimal("0.010")),
+            (State.PARTIAL, Decimal("0.004")),
+            (State.CANCELED, Decimal(0)),
+        ]
+        assert len(venue.found) == asked + 3

@@ -7,13 +7,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from fks.domain.auth import sign
+from fks.domain.auth import Denied, OutOfScope, sign
 from fks.domain.errors import Refusal
-from fks.domain.gate import Denied, GateRules, admit
+from fks.domain.gate import GateRules, admit, gate_rules
 from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
-from fks.domain.settings import WebhookSettings
+from fks.domain.settings import (
+    AccountSettings,
+    Settings,
+    StrategySettings,
+    WebhookSecret,
+    WebhookSettings,
+)
 from fks.domain.symbols import SymbolIndex
 from makers import NOW, market
 
@@ -23,7 +30,8 @@ GOOD = {"symbol": "BTCUSDT", "action": "buy", "confidence": 0.85, "timestamp": N
 
 
 def rules(**webhook: Any) -> GateRules:
-    return GateRules((SECRET,), WebhookSettings(**webhook), frozenset({"paper", "binance"}), "paper")
+    secrets = (WebhookSecret(secret=SECRET, name="secret-1"),)
+    return GateRules(secrets, WebhookSettings(**webhook), frozenset({"paper", "binance"}), "paper")
 
 
 def post(body: bytes, given: GateRules | None = None, now: float = NOW) -> NewAlert:
@@ -93,6 +101,7 @@ def test_no_other_secret_opens(secret: Any) -> None:
         (1e9, "gate.stale"),
     ],
 )
+@pytest.mark.fault(28, 29)
 def test_an_alert_is_fresh_up_to_and_with_its_limits(age: float, code: str | None) -> None:
     body = json.dumps({**GOOD, "timestamp": NOW - age}).encode()
     if code is None:
@@ -187,3 +196,98 @@ def test_an_authentic_alert_raises_nothing_but_a_refusal(given: dict[str, Any]) 
         return
     assert NOW - 300 <= new.good_until - 300 <= NOW + 30
     assert set(new.accounts) <= {"paper", "binance"}
+
+
+# --- who may trade what, and where it goes
+
+TREND = StrategySettings(exchanges=("binance", "paper"), secret=Secret("canary-of-the-trend"))
+
+
+def routed(**strategies: StrategySettings) -> GateRules:
+    made = gate_rules(
+        Settings(
+            exchanges={"paper": AccountSettings(), "binance": AccountSettings()},
+            strategies=strategies or {"trend": TREND, "grid": StrategySettings()},
+        ),
+        lambda: SECRET,
+    )
+    assert "canary" not in repr(made)
+    return made
+
+
+def test_an_alert_goes_where_it_says_within_what_its_strategy_may() -> None:
+    assert send(routed(), strategy="trend").accounts == ("binance", "paper")
+    assert send(routed(), strategy="trend", exchange="paper").accounts == ("paper",)
+    assert send(routed(), strategy="grid").accounts == ("paper",)
+    assert send(routed(), strategy="grid", exchange="binance").accounts == ("binance",)
+    assert send(routed()).accounts == ("paper",)
+    only = routed(trend=StrategySettings(exchanges=("binance",)))
+    assert refused(only, strategy="trend", exchange="paper") == ("alert.account", "exchange")
+    assert refused(only, strategy="trend", exchanges=["binance", "paper"]) == ("alert.account", "exchanges")
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest_name_once_some_are_configured() -> None:
+    with pytest.raises(Refusal, match="did you mean trend") as caught:
+        send(routed(), strategy="trned")
+    assert (caught.value.code, caught.value.field) == ("alert.strategy", "strategy")
+    assert send(strategy="trned").alert.strategy == "trned"  # a free label
+
+
+def test_a_strategys_own_secret_trades_it_alone_and_need_not_name_it() -> None:
+    def by_own(**fields: Any) -> NewAlert:
+        body = json.dumps({**GOOD, **fields, "secret": "canary-of-the-trend"}).encode()
+        return admit({}, body, routed(), {"paper": INDEX}.get, NOW)
+
+    new = by_own()
+    assert (new.source, new.alert.strategy, new.accounts) == ("strategy-trend", "trend", ("binance", "paper"))
+    assert (by_own(strategy="trend").key, by_own(strategy="trend").id) == (new.key, new.id)
+    with pytest.raises(OutOfScope, match="may not trade the strategy 'grid'"):
+        by_own(strategy="grid")
+
+
+def test_a_secret_of_some_accounts_may_not_trade_on_others() -> None:
+    mine = (WebhookSecret(secret=SECRET, name="tv", accounts=("paper",)),)
+    limited = replace(rules(), secrets=mine)
+    assert send(limited).source == "tv"
+    with pytest.raises(OutOfScope, match="'tv' may not trade on 'binance'"):
+        send(limited, exchanges=["paper", "binance"])
+
+
+@pytest.mark.parametrize("state", [("long", "short"), ("short", "flat"), ("up", None)])
+def test_a_strategys_state_that_no_order_makes_is_refused_at_the_door(state: tuple[str, str | None]) -> None:
+    now, before = state
+    action = "buy" if now == "short" else "sell"
+    code = "alert.schema" if now == "up" else "strategy.contradiction"
+    told = {"action": action, "market_position": now, "prev_market_position": before}
+    assert refused(**told) == (code, "market_position")
+
+
+# --- the key
+
+identifying: dict[str, st.SearchStrategy[Any]] = {
+    "strategy": st.sampled_from(["a", "b"]),
+    "order_id": st.sampled_from(["Long", "Short", "3"]),
+    "action": st.sampled_from(["buy", "sell"]),
+    "symbol": st.sampled_from(["BTCUSDT", "BTC/USDT"]),
+    "bar_time": st.sampled_from(["1762511400", "1762511460"]),
+    "timestamp": st.sampled_from([NOW, NOW - 1]),
+    "position_size": st.sampled_from([1, 2, -1]),
+    "amount": st.sampled_from([1, 2, "1.5"]),
+    "price": st.sampled_from([50_000, 50_001]),
+    "exchange": st.sampled_from(["paper", "binance"]),
+}
+
+
+@given(st.fixed_dictionaries(identifying), st.data())
+def test_two_real_fills_are_never_merged(one: dict[str, Any], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(identifying)))
+    other = one | {name: data.draw(identifying[name].filter(lambda value: value != one[name]))}
+    assert send(**one).key != send(**other).key
+
+
+@given(st.fixed_dictionaries(identifying), st.randoms(use_true_random=False))
+def test_a_re_send_is_never_split_however_its_json_is_laid_out(one: dict[str, Any], chance: Any) -> None:
+    fields = list({**GOOD, **one}.items())
+    chance.shuffle(fields)
+    new, again = send(**one), post(json.dumps(dict(fields), indent=chance.choice([None, 2])).encode())
+    assert (new.key, new.id, new.digest) == (again.key, again.id, again.digest)

@@ -15,12 +15,14 @@ from http_cases import GET, LAST_GET, LIMITS, Server, echo, limited, reply, runn
 pytestmark = pytest.mark.real_time
 
 
+@pytest.mark.fault(12)
 async def test_slow_head_is_closed():
     async with running(limits=limited(keep_alive_s=0.3)) as server:
         assert await _drip(server, b"GET / HTTP/1.1\r\nHost: a\r\nX: ") < 1
         assert await server.status() == 200
 
 
+@pytest.mark.fault(12)
 async def test_slow_body_is_closed_and_the_app_is_told():
     seen = trio.Event()
 
@@ -114,6 +116,7 @@ async def test_a_client_that_stops_reading_is_cut_off():
         assert await server.status() == 200
 
 
+@pytest.mark.fault(13)
 async def test_a_real_request_gets_through_300_idle_connections():
     async with running(limits=limited(keep_alive_s=20)) as server:
         idle = [await server.connect() for _ in range(300)]

@@ -184,6 +184,7 @@ async def test_who_no_longer_listens_is_forgotten() -> None:
 # --- supervision
 
 
+@pytest.mark.fault(58)
 async def test_a_crashed_actor_is_built_anew_and_goes_on_with_the_next_message(
     logged: list[MutableMapping[str, Any]],
 ) -> None:
@@ -297,6 +298,7 @@ async def test_the_tasks_of_an_actor_die_with_it_and_it_with_them() -> None:
     assert ended == [1, 2, 3]
 
 
+@pytest.mark.fault(46, 58)
 async def test_one_actors_crash_leaves_its_sibling_alone() -> None:
     ill, ill_inbox = box()
     well, well_inbox = box()

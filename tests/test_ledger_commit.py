@@ -10,7 +10,7 @@ import pytest
 from fks.domain.messages import NewAlert, Verdict
 from fks.domain.orders import NEXT, State
 from fks.domain.secret import Secret
-from fks.infra import journal_check
+from fks.infra import journal_check, sqlite_file
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.sqlite_schema import DERIVED
 from fks.ledger import Ledger
@@ -135,7 +135,7 @@ def test_stats_and_backup_work_beside_the_daemon(store: SqliteStore, path: Path,
     planned(store, order(alert()))
     with journal_check.open_journal(path) as reader:
         told = journal_check.stats(reader)
-        journal_check.backup(reader, tmp_path / "copy.db")
+        sqlite_file.backup(reader.connection, tmp_path / "copy.db")
     assert told["orders"] == {"planned": 1}
     assert told["rows"]["order"] == 1
     copy = opened(tmp_path / "copy.db")

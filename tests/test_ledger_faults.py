@@ -29,6 +29,7 @@ def test_second_daemon_is_told_who_holds_the_journal(store: SqliteStore, path: P
     assert caught.value.exit_code == 77
 
 
+@pytest.mark.fault(38)
 def test_newer_schema_is_refused_and_kept(path: Path) -> None:
     opened(path, migrations=[*MIGRATIONS, "CREATE TABLE later(x)"]).close()
     with pytest.raises(SchemaTooNew) as caught:
@@ -62,6 +63,7 @@ def test_changed_view_is_made_anew_without_a_migration(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"this is not a database at all" * 100, None])
+@pytest.mark.fault(36)
 def test_corrupt_file_is_refused_and_kept(path: Path, damage: bytes | None) -> None:
     store = opened(path)
     for n in range(30):
@@ -88,6 +90,7 @@ def test_unwritable_folder_is_named() -> None:
         opened(Path("/proc/fks.db"))
 
 
+@pytest.mark.fault(35)
 def test_locked_database_is_busy_and_then_goes_on(store: SqliteStore, path: Path) -> None:
     intruder = apsw.Connection(str(path))
     intruder.execute("BEGIN IMMEDIATE")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fks.domain.ids import client_order_id
 from fks.domain.messages import Report
-from fks.domain.orders import IllegalTransition, Leg, State
+from fks.domain.orders import IllegalTransition, Leg, Side, State
 from fks.domain.outcome import AlertState
 from fks.domain.protection import HELD
 from fks.infra import journal_check
@@ -180,3 +180,23 @@ def test_cancel_ends_what_was_not_sent_and_marks_the_rest(store: SqliteStore) ->
 def test_unknown_order_id_is_named(store: SqliteStore) -> None:
     with pytest.raises(KeyError, match="no order q404"):
         do(store, lambda ledger: ledger.mark("q404", State.UNKNOWN, "?", NOON))
+
+
+def test_an_order_of_the_exchange_s_own_making_is_adopted_once(store: SqliteStore) -> None:
+    one = sent(store)
+    trades = (trade("t1", "1", "100", "0.1", "USDT"),)
+    do(
+        store,
+        lambda ledger: ledger.settle(one.id, report(one, State.FILLED, "1", "100", trades=trades), NOON),
+    )
+    forced = order(alert(1), Leg.CLOSE, side=Side.SELL)
+    told = report(
+        forced, State.FILLED, "1", "80", trades=(trade("t2", "1", "80", "0.1", "USDT"),), reason="gone"
+    )
+    for _ in range(2):
+        do(store, lambda ledger: ledger.adopt(forced, told, NOON))
+    after = found(store, forced.id)
+    assert (after.state, after.average, after.reason) == (State.FILLED, 80, "gone")
+    (position,) = store.read(lambda reader: reader.positions("paper"))
+    assert (position.amount, position.realized) == (0, -20)
+    assert kinds(store).count("fill") == 2

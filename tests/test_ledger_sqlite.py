@@ -43,7 +43,7 @@ def test_accepted_once_then_duplicate_then_conflict(store: SqliteStore) -> None:
     assert do(store, lambda ledger: ledger.accept(new)).verdict is Verdict.DUPLICATE
     other = do(store, lambda ledger: ledger.accept(alert(digest="other")))
     assert (other.verdict, other.alert_id) == (Verdict.CONFLICT, new.id)
-    assert kinds(store) == ["alert_accepted", "alert_conflict"]
+    assert kinds(store) == ["alert_accepted", "alert_conflict", "alarm"]
     assert [one.account for one in store.read(lambda reader: reader.intents_of(new.id))] == ["a", "b"]
 
 

@@ -101,6 +101,7 @@ def test_auto_is_json_but_on_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.fault(60)
 def test_a_traceback_is_there_without_local_variables(form: Any) -> None:
     stream = io.BytesIO()
     configure("info", form, stream)

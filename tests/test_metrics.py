@@ -101,9 +101,14 @@ def test_a_webhook_is_counted_by_status_and_timed() -> None:
     ("tell", "sample", "labels", "expected"),
     [
         (lambda m: m.acknowledged(0.5), "webhook_ack_seconds_sum", {}, 0.5),
-        (lambda m: m.received("fresh", 2.0), "alerts_received_total", {"verdict": "fresh"}, 1),
-        (lambda m: m.received("fresh", 2.0), "alert_age_seconds_sum", {}, 2.0),
-        (lambda m: m.received("duplicate", None), "alert_age_seconds_count", {}, 0),
+        (
+            lambda m: m.received("fresh", "tv", 2.0),
+            "alerts_received_total",
+            {"verdict": "fresh", "sender": "tv"},
+            1,
+        ),
+        (lambda m: m.received("fresh", "tv", 2.0), "alert_age_seconds_sum", {}, 2.0),
+        (lambda m: m.received("duplicate", "tv", None), "alert_age_seconds_count", {}, 0),
         (
             lambda m: m.validation_failure("alert.json"),
             "webhook_validation_failures_total",

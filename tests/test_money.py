@@ -89,6 +89,14 @@ def test_what_is_no_plain_number_is_refused(given: object) -> None:
         parse_decimal(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"), [("1,5", "write a point"), ("0,125", "write a point"), ("NaN", "no value")]
+)
+def test_what_is_wrong_is_said(given: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint):
+        parse_decimal(given)
+
+
 @given(st.text(max_size=30) | st.floats() | st.integers() | st.decimals() | st.booleans() | st.none())
 def test_reading_raises_nothing_but_value_error(given: object) -> None:
     try:

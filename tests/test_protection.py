@@ -199,3 +199,34 @@ def test_a_close_leaves_what_comes_after_it_alone() -> None:
     later = order("n", alert_id="a3")
     assert next_steps([OPEN_STOP, close, later], [], {}, ground()) == Steps(cancel=("s",))
     assert next_steps([close, later], [], {}, ground()) == Steps(release=(("c", dec(1)),))
+
+
+# --- several strategies on one symbol
+
+OF_A = order("ea", state=State.FILLED, filled=dec(1), strategy="a", created_at=NOW + 1)
+OF_B = order("eb", state=State.FILLED, filled=dec(2), amount=dec(2), strategy="b", created_at=NOW)
+STOP_A = replace(OPEN_STOP, id="sa", parent="ea", strategy="a")
+STOP_B = replace(OPEN_STOP, id="sb", parent="eb", strategy="b", amount=dec(2))
+FAMILIES = [Family(OF_A, (STOP_A,)), Family(OF_B, (STOP_B,))]
+
+
+def shared(position: str, *live: Order, a: str, b: str) -> Steps:
+    here = replace(ground(position), shares={"a": dec(a), "b": dec(b)})
+    return next_steps(live, FAMILIES, {"ea": OF_A, "eb": OF_B}, here)
+
+
+def test_a_strategys_reduction_shrinks_its_own_stop_not_an_older_ones() -> None:
+    gone = shared("2.4", STOP_A, STOP_B, a="0.4", b="2")
+    assert gone.cancel == ("sa",)
+    assert [(one.strategy, one.parent) for one in gone.add] == [("a", "ea")]
+
+
+def test_a_strategys_own_close_waits_for_and_ends_only_what_is_its_own() -> None:
+    close = order("c", Leg.CLOSE, Side.SELL, strategy="a", amount=dec(9), not_before=HELD, created_at=NOW + 2)
+    assert shared("3", STOP_A, STOP_B, close, a="1", b="2").cancel == ("sa",)
+    assert shared("3", STOP_B, close, a="1", b="2").release == (("c", dec(1)),)
+    assert shared("0.5", STOP_B, close, a="1", b="2").release == (("c", dec("0.5")),)
+    assert shared("2", STOP_B, close, a="0", b="2").cancel == ("c",)
+    everything = replace(close, strategy="")
+    assert shared("3", STOP_A, STOP_B, everything, a="1", b="2").cancel == ("sa", "sb")
+    assert shared("3", everything, a="1", b="2").release == (("c", dec(3)),)

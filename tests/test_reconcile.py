@@ -1,15 +1,20 @@
 """The exchange's word against the book: foreign orders, missing ones, drift in numbers."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
+import pytest
+import structlog.testing
 import trio
 
 from fakes import BTC, ETH, FakeVenue, wall
 from fks.actors.reconciler import Reconciler
-from fks.domain.messages import Balance, Position, Report
+from fks.domain.messages import Balance, Look, Position, Report
 from fks.domain.orders import State
 from fks.domain.reconcile import Drift, compare_orders, compare_positions
+from fks.kernel import mailbox, supervise
 from makers import SWAP, dec, market, order
 from rig import Rig
 
@@ -75,14 +80,61 @@ async def test_drift_raises_one_alarm_with_its_numbers_and_is_over_when_it_is_ov
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.fault(51)
 async def test_a_foreign_order_is_left_alone(tmp_path: Path) -> None:
     venue = FakeVenue()
     venue.orders["theirs"] = Report(client_order_id="theirs", exchange_order_id="x-1", state=State.OPEN)
     rig = Rig(tmp_path, venue)
+    with structlog.testing.capture_logs() as lines:
+        async with rig.running(), trio.open_nursery() as nursery:
+            reconciler = Reconciler(nursery, rig.account, lambda *_drift: None)
+            await reconciler.start()
+            await trio.sleep(200)
+            assert venue.orders["theirs"].state is State.OPEN
+            assert venue.cancelled == []
+            nursery.cancel_scope.cancel()
+    told = [line["exchange_order_id"] for line in lines if line["event"] == "foreign_order"]
+    assert told == ["x-1"], "reported, once"
+
+
+async def test_every_reconnect_is_followed_by_a_reconciliation(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    rig = Rig(tmp_path, venue)
     async with rig.running(), trio.open_nursery() as nursery:
         reconciler = Reconciler(nursery, rig.account, lambda *_drift: None)
         await reconciler.start()
-        await trio.sleep(200)
-        assert venue.orders["theirs"].state is State.OPEN
-        assert venue.cancelled == []
+        await trio.sleep(20)
+        first = rig.account.status.get().reconciled_at
+        rig.account.called("balance", "no_answer", trio.current_time(), ok=False)
+        await trio.sleep(5)
+        assert rig.account.status.get().reconciled_at == first
+        rig.account.called("balance", "ok", trio.current_time())
+        await trio.sleep(1)
+        assert rig.account.status.get().reconciled_at == pytest.approx(first + 25, abs=1)
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_alarm_is_reason_to_reconcile_but_a_hundred_alarms_are_one(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    lists = 0
+    tell = venue.open_orders
+
+    async def counted() -> Sequence[Report]:
+        nonlocal lists
+        lists += 1
+        return await tell()
+
+    venue.open_orders = counted  # type: ignore[method-assign]
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        ref, inbox = mailbox("reconciler", 1, Look)
+        make = partial(Reconciler, account=rig.account, on_drift=lambda *_drift: None)
+        nursery.start_soon(supervise, make, inbox, Reconciler.RESTART)
+        await trio.sleep(20)
+        before = lists
+        for _ in range(100):
+            ref.offer(Look())
+            await trio.sleep(0.01)
+        await trio.sleep(3)
+        assert lists == before + 1
         nursery.cancel_scope.cancel()

@@ -43,6 +43,10 @@ def refusal(of: SymbolIndex, name: str) -> str:
         "BTC_USDT",
         "BINANCE:BTCUSDT",
         "BINANCE:BTC/USDT",
+        "BINANCE_DL:BTCUSDT",
+        "BINANCE_DLY:BTCUSDT",
+        "KRAKEN:XBTUSDT",
+        "XBT/USDT",
     ],
 )
 def test_the_usual_names_of_a_spot_market(name: str) -> None:
@@ -59,6 +63,9 @@ def test_the_usual_names_of_a_spot_market(name: str) -> None:
         "BTCUSDTPERP",
         "BTCUSDT-PERP",
         "BTC/USDT.P",
+        "BTC-USDT-SWAP",
+        "OKX_DLY:BTCUSDT.P",
+        "XBTUSDT.P",
     ],
 )
 def test_the_usual_names_of_a_perpetual(name: str) -> None:
@@ -66,7 +73,16 @@ def test_the_usual_names_of_a_perpetual(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["BTCUSDT.P", "BINANCE:BTCUSDT.P", "BTCUSDTPERP", "btcusdt.p", "BTC/USDT:USDT"]
+    "name",
+    [
+        "BTCUSDT.P",
+        "BINANCE:BTCUSDT.P",
+        "BTCUSDTPERP",
+        "btcusdt.p",
+        "BTC/USDT:USDT",
+        "BTC-USDT-SWAP",
+        "XBTUSDT.P",
+    ],
 )
 def test_a_perpetual_never_becomes_a_spot_market(name: str) -> None:
     assert "no market" in refusal(SPOT, name)
@@ -103,6 +119,11 @@ def test_what_fits_several_markets_is_refused_with_their_names() -> None:
 )
 def test_an_unknown_name_is_refused(name: str) -> None:
     assert repr(name) in refusal(SPOT, name)
+
+
+def test_a_market_that_is_called_xbt_wins_over_bitcoin() -> None:
+    both = index(market("BTC/USDT"), market("XBT/USDT"))
+    assert both.resolve("XBTUSDT").symbol == "XBT/USDT"
 
 
 def test_an_alias_wins_over_the_exchanges_own_list() -> None:

@@ -145,6 +145,7 @@ async def test_pinned_time_is_on_the_wire() -> None:
 
 
 @pytest.mark.real_time
+@pytest.mark.fault(60)
 async def test_error_tells_what_was_sent_and_no_secret() -> None:
     async with BinanceStandIn() as exchange:
         client = await started(exchange)

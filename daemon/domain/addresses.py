@@ -38,5 +38,16 @@ def sender_address(peer: str | None, forwarded: str | None, trusted: Sequence[Ne
     return peer
 
 
+def rate_key(address: str | None) -> str:
+    """Whose rate a request uses up. Behind IPv6 everybody has a /64 to choose addresses from (RFC 6177)."""
+    if address is None:
+        return "unix"
+    try:
+        parsed = _plain(ip_address(address))
+    except ValueError:
+        return address
+    return str(parsed) if parsed.version == 4 else str(IPv6Network((parsed, 64), strict=False))
+
+
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return getattr(address, "ipv4_mapped", None) or address

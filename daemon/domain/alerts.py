@@ -68,6 +68,9 @@ class Alert(Struct, frozen=True, kw_only=True):
     market_position: str | None = None
     prev_market_position: str | None = None
     position_size: Decimal | None = None
+    position_side: str | None = None  # of a close or a cancel: only "long" or only "short"
+    share: Decimal | None = None  # of a close: the part of the position, 0..1
+    max_lag: Decimal | None = None  # seconds: shortens `webhook.max_age_s`, never lengthens it
     strategy: str | None = None
     order_id: str | None = None  # the strategy's own order name ({{strategy.order.id}})
     bar_time: str | None = None
@@ -119,7 +122,7 @@ def _json_number(text: str) -> Decimal:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
+    raise ValueError(f"{name} is not a number (TradingView sends it for a plot or price without a value)")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -240,8 +243,11 @@ _READERS: dict[str, Callable[[str, object], object]] = {
     "stop_loss": _stop,
     "take_profit": _targets,
     **dict.fromkeys(("confidence", "position_size"), _number),
-    **dict.fromkeys(("amount", "notional", "percent", "price", "stop_price", "trail_percent"), _positive),
-    **dict.fromkeys(("action", "order_type", "time_in_force", "margin_mode"), _word),
+    **dict.fromkeys(
+        ("amount", "notional", "percent", "price", "stop_price", "trail_percent", "share", "max_lag"),
+        _positive,
+    ),
+    **dict.fromkeys(("action", "order_type", "time_in_force", "margin_mode", "position_side"), _word),
     **dict.fromkeys(("id", "order_id", "bar_time"), _text),
 }
 
@@ -259,6 +265,22 @@ def _check_shape(alert: Alert) -> None:
         raise Refusal("alert.schema", f"give one of {' and '.join(sizes)}, not both", sizes[1])
     if alert.action in (Action.BUY, Action.SELL):
         _check_order_shape(alert)
+    _check_part(alert)
+
+
+def _check_part(alert: Alert) -> None:
+    """What narrows a close or a cancel."""
+    if alert.share is not None and (alert.action is not Action.CLOSE or alert.share > 1):
+        raise Refusal(
+            "alert.schema", "share is the part of the position that a close closes, 0 to 1", "share"
+        )
+    if alert.position_side is None:
+        return
+    if alert.position_side not in ("long", "short"):
+        raise Refusal("alert.schema", "position_side is long or short", "position_side")
+    if alert.action in (Action.BUY, Action.SELL):
+        detail = "position_side narrows a close or a cancel; a buy or sell says its side itself"
+        raise Refusal("alert.schema", detail, "position_side")
 
 
 _NEEDS: dict[OrderType, tuple[str, ...]] = {

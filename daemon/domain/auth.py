@@ -12,40 +12,80 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from fks.domain.errors import FksError, Refusal
 from fks.domain.secret import Secret
+from fks.domain.settings import WebhookSecret
 
 STANDARD_TOLERANCE_S = 300.0  # standardwebhooks.com, "Verifying signatures"
 
 
+class Denied(FksError):
+    """No valid authentication; deliberately without a reason. `expired` names the secret that would have
+    been valid, for the log alone.
+    """
+
+    def __init__(self, expired: str | None = None) -> None:
+        super().__init__("authentication failed")
+        self.expired = expired
+
+
+class OutOfScope(Refusal):
+    """Authentic, but its secret may not trade that."""
+
+
 class Sender(Struct, frozen=True):
-    """An authenticated sender. Standard Webhooks also sign a message id and a time."""
+    """An authenticated sender. Standard Webhooks also sign a message id and a time.
+
+    `accounts` and `strategies` are what its secret may trade; empty: all.
+    """
 
     name: str
     message_id: str | None = None
     timestamp: float | None = None
+    accounts: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
 
 
 def authenticate(
-    headers: Mapping[str, str], body: bytes, body_secret: str | None, secrets: Sequence[Secret], now: float
-) -> Sender | None:
+    headers: Mapping[str, str],
+    body: bytes,
+    body_secret: str | None,
+    secrets: Sequence[WebhookSecret],
+    now: float,
+) -> Sender:
     """The sender, if the HMAC header, the Standard Webhooks headers or the body's secret match.
 
-    `headers` have lower-case names. None tells nothing of why: one reply for every reason.
+    `headers` have lower-case names. An expired secret is as if it were not there. Raises Denied.
     """
+    matched: list[tuple[WebhookSecret, str | None, float | None]] = []
     if (given := headers.get("x-signature")) is not None:
-        name = _first(secrets, lambda secret: _hex_matches(secret, given, body))
-        if name:
-            return Sender(name)
+        hits = _all(secrets, lambda secret: _hex_matches(secret, given, body))
+        matched += [(one, None, None) for one in hits]
     if message_id := headers.get("webhook-id"):
-        sender = _standard(headers, message_id, body, secrets, now)
-        if sender:
-            return sender
+        stamp, hits = _standard(headers, message_id, body, secrets, now)
+        matched += [(one, message_id, stamp) for one in hits]
     if body_secret is not None:
         digest = hashlib.sha256(body_secret.encode("utf-8", "surrogatepass")).digest()
-        name = _first(secrets, lambda secret: hmac.compare_digest(_sha256(secret), digest))
-        if name:
-            return Sender(name)
-    return None
+        hits = _all(secrets, lambda secret: hmac.compare_digest(_sha256(secret), digest))
+        matched += [(one, None, None) for one in hits]
+    for one, identity, signed_at in matched:
+        if one.expires is None or now < one.expires:
+            return Sender(one.name, identity, signed_at, one.accounts, one.strategies)
+    raise Denied(matched[0][0].name if matched else None)
+
+
+def check_scope(sender: Sender, accounts: Iterable[str], strategy: str | None) -> None:
+    """Raises OutOfScope, which names what this sender's secret may not trade."""
+    if sender.strategies and strategy not in sender.strategies:
+        what = f"the strategy {strategy!r}" if strategy else "without naming its strategy"
+        allowed = ", ".join(sender.strategies)
+        detail = f"the secret {sender.name!r} may not trade {what}; it may trade {allowed}"
+        raise OutOfScope("auth.scope", detail, "strategy")
+    for account in accounts:
+        if sender.accounts and account not in sender.accounts:
+            allowed = ", ".join(sender.accounts)
+            detail = f"the secret {sender.name!r} may not trade on {account!r}; it may on {allowed}"
+            raise OutOfScope("auth.scope", detail, "exchange")
 
 
 def sign(secret: Secret, body: bytes) -> str:
@@ -53,10 +93,9 @@ def sign(secret: Secret, body: bytes) -> str:
     return hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
 
 
-def _first(secrets: Sequence[Secret], matches: Callable[[Secret], bool]) -> str | None:
-    # Every secret is tried, also after a match: the time does not tell which one it was.
-    names = [f"secret-{number}" for number, secret in enumerate(secrets, 1) if matches(secret) and secret]
-    return names[0] if names else None
+def _all(secrets: Sequence[WebhookSecret], matches: Callable[[Secret], bool]) -> list[WebhookSecret]:
+    # Every secret is tried, also after a match and when expired: the time does not tell which one it was.
+    return [one for one in secrets if matches(one.secret) and one.secret]
 
 
 def _sha256(secret: Secret) -> bytes:
@@ -70,13 +109,14 @@ def _hex_matches(secret: Secret, given: str, body: bytes) -> bool:
 
 
 def _standard(
-    headers: Mapping[str, str], message_id: str, body: bytes, secrets: Sequence[Secret], now: float
-) -> Sender | None:
+    headers: Mapping[str, str], message_id: str, body: bytes, secrets: Sequence[WebhookSecret], now: float
+) -> tuple[float, list[WebhookSecret]]:
+    """The signed time, and the secrets that signed."""
     stamp = headers.get("webhook-timestamp", "")
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-        return None
+        return 0.0, []
     if abs(now - int(stamp)) > STANDARD_TOLERANCE_S:
-        return None
+        return 0.0, []
     claimed = [
         _decode(part[3:]) for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")
     ]
@@ -87,8 +127,7 @@ def _standard(
         hits = [hmac.compare_digest(one, other) for one in expected for other in claimed]
         return any(hits)
 
-    name = _first(secrets, matches)
-    return Sender(name, message_id, float(stamp)) if name else None
+    return float(stamp), _all(secrets, matches)
 
 
 def _standard_keys(secret: Secret) -> Iterable[bytes]:

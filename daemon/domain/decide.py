@@ -3,44 +3,23 @@
 Pure. The sizing actor gathers a `View`, asks `decide`, and writes the answer into the ledger.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from dataclasses import replace as replace_view
 from decimal import Decimal
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fks.domain import risk, sizing
-from fks.domain.alerts import Action, Alert, Target
+from fks.domain import risk, shares, sizing, strategy
+from fks.domain.alerts import Action, Alert
 from fks.domain.errors import Refusal
-from fks.domain.ids import client_order_id
-from fks.domain.messages import Exposure, Intent, Market, Order, TradingState
-from fks.domain.money import ZERO, floor_to, plain, price_to, rough
+from fks.domain.making import check_amount, check_minimum, make_order, on_grid, protection_of
+from fks.domain.messages import Intent, Order, TradingState
+from fks.domain.money import ZERO, floor_to
 from fks.domain.orders import Leg, OrderType, Side
 from fks.domain.protection import HELD, is_held, make_way
-from fks.domain.settings import RiskSettings, SizingSettings
+from fks.domain.strategy import Change, Step
 from fks.domain.venue import Features
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What is known when an intent is decided. `price` is the last one.
-
-    `free_base` and `total_base`: what can be sold now, and what there is with what open orders hold.
-    """
-
-    market: Market
-    features: Features
-    exposure: Exposure
-    trading: TradingState
-    now: float
-    price: Decimal | None = None
-    equity: Decimal | None = None
-    free_base: Decimal | None = None
-    total_base: Decimal | None = None
-    position: Decimal | None = None  # the exchange's own, of contracts
+from fks.domain.view import Rules, View
 
 
 class Planned(Struct, frozen=True):
@@ -51,19 +30,71 @@ class Planned(Struct, frozen=True):
     add: tuple[Order, ...] = ()
 
 
-def decide(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
+def decide(intent: Intent, view: View, rules: Rules) -> Planned:
     """What becomes of the intent. Raises Refusal with a stable code and the numbers."""
     if view.now > intent.good_until:
         raise Refusal("gate.stale", "the alert grew too old before it could be decided")
-    match intent.alert.action:
+    alert = intent.alert
+    known = _scoped(alert, view, rules)
+    step = strategy.step(alert, _strategys(alert, view), rules.on_drift)
+    if step is not None:
+        return _take(step, intent, view, rules)
+    match alert.action:
         case Action.CANCEL:
-            return Planned(cancel=tuple(one.id for one in _entries(view)))
+            concerned = (one for one in _entries(known) if _concerns(alert, one.side))
+            return Planned(cancel=tuple(one.id for one in concerned))
+        case Action.CLOSE if (alert.share or 1) < 1:
+            return _close_part(intent, view, rules)
         case Action.CLOSE:
-            return _close(intent, view)
-        case Action.BUY | Action.SELL if _reverses(intent.alert):
-            return _reverse(intent, view, size, limits)
+            return _close(intent, known, rules)
         case Action.BUY | Action.SELL:
-            return _enter(intent, view, size, limits)
+            return _enter(intent, view, rules)
+
+
+def noticed(intent: Intent, view: View) -> str | None:
+    """How the book differs from what the alert's strategy assumes; None when it does not. Raises Refusal."""
+    return strategy.drift(intent.alert, _strategys(intent.alert, view))
+
+
+def _strategys(alert: Alert, view: View) -> Decimal:
+    """What the alert's strategy has in the book; less than the market takes is nothing."""
+    held = strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol)
+    least = max(view.market.amount_step, sizing.minimum(view.market, view.price))
+    return held if abs(held) >= least else ZERO
+
+
+def _scoped(alert: Alert, view: View, rules: Rules) -> View:
+    """What a strategy with a table of its own may close and cancel: its orders and its share."""
+    if rules.own is None:
+        return view
+    mine = shares.own(view.exposure, alert.strategy or "")
+    scoped = replace_view(view, exposure=mine)
+    if view.position is None:
+        return scoped
+    share = _booked(scoped)
+    there = min(abs(share), abs(view.position)) if share * view.position > 0 else ZERO
+    return replace_view(scoped, position=there if share > 0 else -there)
+
+
+def _take(step: Step, intent: Intent, view: View, rules: Rules) -> Planned:
+    """What a strategy's own words mean."""
+    known = _scoped(intent.alert, view, rules)
+    alert = replace(intent.alert, action=Action(step.side.value))
+    if step.amount is not None:
+        alert = replace(alert, amount=step.amount, notional=None, percent=None)
+    match step.change:
+        case Change.CLOSE:
+            return _close(intent, known, rules)
+        case Change.REVERSAL:
+            told = view if view.position is not None else replace_view(view, position=_booked(view))
+            return _reverse(replace(intent, alert=alert), told, rules)
+        case Change.REDUCE:
+            exit_only = view.market.kind != "spot"
+            alert = replace(alert, reduce_only=exit_only, take_profit=(), stop_loss=None)
+            return _enter(replace(intent, alert=alert), view, rules, most=step.most)
+    if view.market.kind == "spot" and step.side is Side.SELL:
+        raise Refusal("order.unsupported", "a spot account holds no short positions", "market_position")
+    return _enter(replace(intent, alert=alert), view, rules)
 
 
 def _live(view: View) -> list[Order]:
@@ -75,9 +106,42 @@ def _entries(view: View) -> list[Order]:
     return [order for order in _live(view) if order.leg is Leg.ENTRY]
 
 
-def _close(intent: Intent, view: View) -> Planned:
+def _concerns(alert: Alert, opened_by: Side) -> bool:
+    """Whether a close or cancel means the position (or entry) that orders of this side open."""
+    return alert.position_side in (None, "long" if opened_by is Side.BUY else "short")
+
+
+def _check_side(alert: Alert, opened_by: Side, symbol: str) -> None:
+    if not _concerns(alert, opened_by):
+        detail = f"there is no {alert.position_side} position in {symbol} to close"
+        raise Refusal("close.nothing", detail, "position_side")
+
+
+def _close_part(intent: Intent, view: View, rules: Rules) -> Planned:
+    """A share of the position, at market, by an order that can only reduce; its stops shrink with it."""
+    alert, held = intent.alert, _held(_scoped(intent.alert, view, rules))
+    opened_by = Side.BUY if held > 0 else Side.SELL
+    if held == 0:
+        raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
+    _check_side(alert, opened_by, view.market.symbol)
+    part = replace(
+        alert,
+        action=Action(opened_by.opposite.value),
+        order_type=OrderType.MARKET,
+        amount=abs(held) * (alert.share or 1),
+        notional=None,
+        percent=None,
+        reduce_only=view.market.kind != "spot",
+        take_profit=(),
+        stop_loss=None,
+    )
+    return _enter(replace(intent, alert=part), view, rules)
+
+
+def _close(intent: Intent, view: View, rules: Rules) -> Planned:
     """Everything live is canceled; the close is held until that is done, and then sent for what is left
-    (`domain.protection`): only then is it known how much that is.
+    (`domain.protection`): only then is it known how much that is. Without a share of its own the close is
+    nobody's: it ends whatever there is.
     """
     held, live, entries = _held(view), _live(view), _entries(view)
     amount = floor_to(abs(held), view.market.amount_step)
@@ -87,9 +151,14 @@ def _close(intent: Intent, view: View) -> Planned:
         side = Side.SELL if held > 0 else Side.BUY
     else:  # what its entries may still fill before they are canceled
         side, amount = entries[0].side.opposite, entries[0].amount
+    _check_side(intent.alert, side.opposite, view.market.symbol)
     if not live:
-        _check_minimum(amount, view)
-    close = _order(intent, view, Leg.CLOSE, side=side, type=OrderType.MARKET, amount=amount, not_before=HELD)
+        check_minimum(amount, view)
+    close = make_order(
+        intent, view, Leg.CLOSE, side=side, type=OrderType.MARKET, amount=amount, not_before=HELD
+    )
+    if rules.own is None:
+        close = replace(close, strategy="")
     return Planned((close,), tuple(order.id for order in live if order.leg is not Leg.CLOSE))
 
 
@@ -104,38 +173,63 @@ def _held(view: View) -> Decimal:
     return amount if view.total_base is None else min(amount, view.total_base)
 
 
-def _reverses(alert: Alert) -> bool:
-    """TradingView's strategy turns from long to short or back with one order."""
-    return {alert.market_position, alert.prev_market_position} == {"long", "short"}
+def may_exit(alert: Alert) -> bool:
+    """Whether the alert asks for a way out, be it among other things. Raises Refusal."""
+    leaves = (Change.CLOSE, Change.REDUCE, Change.REVERSAL)
+    return strategy.closes(alert) or bool(alert.reduce_only) or strategy.change(alert) in leaves
 
 
-def _reverse(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
+def _reverse(intent: Intent, view: View, rules: Rules) -> Planned:
     """One intent, two orders: close before open. The entry goes when the close is filled, and never
-    without it.
+    without it. The alert's size is that of the new position; of 0, nothing is opened.
     """
     if view.market.kind == "spot":
         detail = "a spot account cannot turn from long to short: send `close`, or use a swap account"
         raise Refusal("order.unsupported", detail, "market_position")
-    if _held(view) == 0:
-        return _enter(intent, view, size, limits)
-    closing = _close(intent, view)
-    if view.trading is not TradingState.ACTIVE:
+    known = _scoped(intent.alert, view, rules)
+    if _held(known) == 0:
+        return _enter(intent, view, rules, turns=False)
+    closing = _close(intent, known, rules)
+    if view.trading is not TradingState.ACTIVE or intent.alert.amount == 0:
         return closing  # the half of it that is allowed
-    # The order's own size covers both halves; the new position is what the strategy says it will be.
-    alert = intent.alert
-    if alert.position_size:
-        alert = replace(alert, amount=abs(alert.position_size), notional=None, percent=None)
-    flat = {symbol: one for symbol, one in view.exposure.positions.items() if symbol != view.market.symbol}
     # What is to be canceled counts on: it may be filled before that.
-    after = replace_view(view, exposure=replace(view.exposure, positions=flat))
-    entering = _enter(replace(intent, alert=alert), after, size, limits)
+    share = intent.alert.strategy if rules.own is not None else None
+    after = replace_view(view, exposure=shares.without(view.exposure, view.market.symbol, share))
+    entering = _enter(intent, after, rules)
     close, (entry, *legs) = closing.orders[0], entering.orders
     entry = replace(entry, parent=close.id, not_before=HELD)
     held = [replace(leg, attached=False, not_before=HELD) for leg in legs]
     return Planned((close, entry, *held), closing.cancel)
 
 
-def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSettings) -> Planned:
+def _enter(
+    intent: Intent, view: View, rules: Rules, *, most: Decimal | None = None, turns: bool = True
+) -> Planned:
+    """`most`: in base units, whatever size the alert asks for. `turns`: it may become a reversal."""
+    alert = intent.alert
+    entry, wanted, reference = _entry(intent, view, rules, most)
+    known = _scoped(alert, view, rules)
+    rest = _turning(view, known, entry) if turns else None
+    if rest is not None:
+        turn = replace(alert, amount=rest, notional=None, percent=None)
+        booked = replace_view(view, position=_booked(view))
+        return _reverse(replace(intent, alert=turn), booked, rules)
+    check_amount(entry.amount, wanted, view, reference)
+    if rules.own is not None:
+        _check_opposed(view, known, entry)
+        risk.check_limits(entry, view.price, known.exposure, rules.own, f"strategy {entry.strategy!r}")
+    if _only_reduces(view, entry):
+        entry = replace(entry, reduce_only=True)
+    risk.check_trading(view.trading, view.exposure, entry)
+    risk.check(entry, view.price, view.exposure, rules.limits)
+    way = make_way(_in_the_way(entry, view))
+    return Planned((entry, *protection_of(intent, view, entry, reference)), way.cancel, way.add)
+
+
+def _entry(
+    intent: Intent, view: View, rules: Rules, most: Decimal | None
+) -> tuple[Order, Decimal, Decimal | None]:
+    """The order, the amount before rounding, and the price that it was sized by."""
     alert = intent.alert
     _check_type(alert, view.features)
     side = Side(alert.action.value)
@@ -144,20 +238,20 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
     buying = side is Side.BUY
     tick = view.market.price_tick
     limit = alert.price if _limit(alert) else None
-    price = _on_grid("price", limit, tick, buying=buying) if limit else None
-    stop = _on_grid("stop_price", alert.stop_price, tick, buying=not buying) if alert.stop_price else None
+    price = on_grid("price", limit, tick, buying=buying) if limit else None
+    stop = on_grid("stop_price", alert.stop_price, tick, buying=not buying) if alert.stop_price else None
     reference = price or stop or view.price
-    rules = sizing.effective_rules(alert, size)
-    wanted = sizing.amount_for(alert, rules, price=reference, equity=view.equity)
-    amount = floor_to(wanted, view.market.amount_step)
-    _check_amount(amount, wanted, view, reference)
-    entry = _order(
+    wanted = sizing.amount_for(
+        alert, sizing.effective_rules(alert, rules.size), price=reference, equity=view.equity
+    )
+    wanted = wanted if most is None else min(wanted, most)
+    entry = make_order(
         intent,
         view,
         Leg.ENTRY,
         side=side,
         type=alert.order_type,
-        amount=amount,
+        amount=floor_to(wanted, view.market.amount_step),
         price=price,
         stop_price=stop,
         trail_percent=alert.trail_percent,
@@ -167,14 +261,18 @@ def _enter(intent: Intent, view: View, size: SizingSettings, limits: RiskSetting
         leverage=alert.leverage,
         margin_mode=alert.margin_mode,
     )
-    if (turn := _turning(intent, view, entry)) is not None:
-        return _reverse(turn, replace_view(view, position=_booked(view)), size, limits)
-    if _only_reduces(view, entry):
-        entry = replace(entry, reduce_only=True)
-    risk.check_trading(view.trading, view.exposure, entry)
-    risk.check(entry, view.price, view.exposure, limits)
-    way = make_way(_in_the_way(entry, view))
-    return Planned((entry, *_legs(intent, view, entry, reference)), way.cancel, way.add)
+    return entry, wanted, reference
+
+
+def _check_opposed(view: View, known: View, entry: Order) -> None:
+    """An account has one position in a contract: two strategies cannot hold both sides of it."""
+    others = strategy.position(view.exposure, entry.symbol) - strategy.position(known.exposure, entry.symbol)
+    against = others < 0 if entry.side is Side.BUY else others > 0
+    if against and view.market.kind != "spot" and not risk.reduces(known.exposure, entry):
+        detail = (
+            f"other strategies of {entry.account} hold the other side of {entry.symbol}: use another account"
+        )
+        raise Refusal("strategy.opposed", detail, "strategy")
 
 
 def _booked(view: View) -> Decimal:
@@ -191,17 +289,16 @@ def _only_reduces(view: View, entry: Order) -> bool:
     return risk.must_not_turn(view.exposure, entry) or risk.reduces(view.exposure, entry)
 
 
-def _turning(intent: Intent, view: View, entry: Order) -> Intent | None:
-    """The reversal that a market order for more than the opposite position is; None when it is none."""
-    held = _booked(view) if view.market.kind != "spot" else ZERO
+def _turning(view: View, known: View, entry: Order) -> Decimal | None:
+    """The new position of the reversal that a market order for more than the opposite one is; else None."""
+    held = _booked(known) if view.market.kind != "spot" else ZERO
     against = held < 0 if entry.side is Side.BUY else held > 0
     rest = entry.amount - abs(held)
     if not against or entry.reduce_only or entry.type is not OrderType.MARKET or rest <= 0:
         return None
     if view.trading is not TradingState.ACTIVE or rest < sizing.minimum(view.market, view.price):
         return None
-    alert = replace(intent.alert, amount=rest, notional=None, percent=None, position_size=None)
-    return replace(intent, alert=alert)
+    return rest
 
 
 def _in_the_way(entry: Order, view: View) -> list[Order]:
@@ -212,14 +309,6 @@ def _in_the_way(entry: Order, view: View) -> list[Order]:
         return []
     stops = [order for order in _live(view) if order.leg is Leg.STOP_LOSS and not order.attached]
     return [stop for stop in stops if not is_held(stop) and not stop.cancel_requested]
-
-
-def _on_grid(name: str, price: Decimal, tick: Decimal, *, buying: bool) -> Decimal:
-    """`price_to`, but a price below the first tick is refused: 0 would read as "no price" further on."""
-    rounded = price_to(price, tick, buying=buying)
-    if rounded <= 0:
-        raise Refusal("alert.number", f"{name} {plain(price)} is below one tick of {plain(tick)}", name)
-    return rounded
 
 
 def _limit(alert: Alert) -> bool:
@@ -233,121 +322,3 @@ def _check_type(alert: Alert, features: Features) -> None:
         raise Refusal(
             "order.unsupported", f"this account takes {able} orders, not {alert.order_type}", "order_type"
         )
-
-
-def _check_amount(amount: Decimal, wanted: Decimal, view: View, price: Decimal | None) -> None:
-    if amount <= 0:
-        step = plain(view.market.amount_step)
-        raise Refusal("order.below_minimum", f"{plain(wanted)} is less than one step of {step}", "amount")
-    _check_minimum(amount, view, price)
-    if view.market.max_amount is not None and amount > view.market.max_amount:
-        most = plain(view.market.max_amount)
-        raise Refusal(
-            "order.above_maximum", f"{plain(amount)} is more than the market takes: {most}", "amount"
-        )
-
-
-def _check_minimum(amount: Decimal, view: View, price: Decimal | None = None) -> None:
-    least = sizing.minimum(view.market, price or view.price)
-    if amount < least:
-        raise Refusal(
-            "order.below_minimum",
-            f"{plain(amount)} {view.market.base} is less than {view.market.symbol} takes: "
-            f"{rough(least)} {view.market.base}",
-            "amount",
-        )
-
-
-def _legs(intent: Intent, view: View, entry: Order, reference: Decimal | None) -> Sequence[Order]:
-    """The protective orders that the alert asks for, prices rounded towards safety."""
-    alert = intent.alert
-    if not (alert.stop_loss or alert.take_profit):
-        return ()
-    if reference is None:
-        raise Refusal("sizing.no_price", "there is no price to place the stop loss and take profit from")
-    _check_protection(alert, view.features)
-    tick, buying = view.market.price_tick, entry.side is Side.BUY
-    legs = []
-    if alert.stop_loss:
-        at = _leg_price(alert.stop_loss, reference, tick, profit=False, buying=buying)
-        _check_minimum(entry.amount, view, at)  # else the entry would fill and its stop be rejected
-        legs.append(_leg(intent, view, entry, Leg.STOP_LOSS, amount=entry.amount, at=at))
-    left = entry.amount
-    for number, target in enumerate(alert.take_profit):
-        last = number == len(alert.take_profit) - 1
-        share = entry.amount * (target.share or 1)
-        # the last of shares that make a whole takes what the rounding of the others left
-        whole = sum((one.share or Decimal(1)) for one in alert.take_profit) == 1
-        amount = left if last and whole else min(floor_to(share, view.market.amount_step), left)
-        left -= amount
-        at = _leg_price(target, reference, tick, profit=True, buying=buying)
-        _check_amount(amount, share, view, at)
-        legs.append(_leg(intent, view, entry, Leg.TAKE_PROFIT, number=number, amount=amount, at=at))
-    return legs
-
-
-def _leg_price(target: Target, reference: Decimal, tick: Decimal, *, profit: bool, buying: bool) -> Decimal:
-    """On the grid, towards the market for a stop (it loses less), away from it for a take profit; and
-    after the rounding still on its own side of the entry.
-    """
-    exact = sizing.target_price(target, reference, profit=profit, buying=buying)
-    at = price_to(exact, tick, buying=not buying)
-    return sizing.target_price(Target(price=at), reference, profit=profit, buying=buying)
-
-
-def _check_protection(alert: Alert, features: Features) -> None:
-    """What this exchange cannot hold is refused by name, never dropped."""
-    if features.attached_protection or alert.stop_loss is None:
-        return
-    if OrderType.STOP not in features.order_types:
-        raise Refusal("order.unsupported", "this account cannot hold a stop loss", "stop_loss")
-
-
-def _leg(
-    intent: Intent, view: View, entry: Order, leg: Leg, *, amount: Decimal, at: Decimal, number: int = 0
-) -> Order:
-    stop = leg is Leg.STOP_LOSS
-    attached = view.features.attached_protection
-    # Played by the daemon beside a stop (domain/protection.py): its price is a mark to wait for, and
-    # then it must be gone at once, for the stop has made room for it.
-    played = not attached and not view.features.oco and intent.alert.stop_loss is not None
-    take_profit = OrderType.MARKET if played else OrderType.LIMIT
-    return _order(
-        intent,
-        view,
-        leg,
-        number=number,
-        side=entry.side.opposite,
-        type=OrderType.STOP if stop else take_profit,
-        amount=amount,
-        price=None if stop else at,
-        stop_price=at if stop else None,
-        reduce_only=view.market.kind != "spot",
-        margin_mode=entry.margin_mode,
-        parent=entry.id,
-        attached=attached,
-        not_before=0.0 if attached else HELD,
-    )
-
-
-def _order(
-    intent: Intent, view: View, leg: Leg, *, side: Side, amount: Decimal, number: int = 0, **more: Any
-) -> Order:
-    name = f"{leg}-{number}" if number else str(leg)
-    id_ = client_order_id(intent.alert_id, intent.account, name, 1)
-    more.setdefault("reduce_only", leg is Leg.CLOSE and view.market.kind != "spot")
-    return Order(
-        id=id_,
-        client_order_id=id_,
-        alert_id=intent.alert_id,
-        account=intent.account,
-        leg=leg,
-        symbol=view.market.symbol,
-        side=side,
-        amount=amount,
-        reference_price=view.price,
-        good_until=intent.good_until,
-        created_at=view.now,
-        updated_at=view.now,
-        **more,
-    )

@@ -21,8 +21,13 @@ class Kind(StrEnum):
     ALERT_REJECTED = "alert_rejected"  # authentic, but refused before it was accepted
     WEBHOOK_DENIED = "webhook_denied"  # address, signature or rate
     ALARM = "alarm"  # data: code, detail
+    STRATEGY_DRIFT = "strategy_drift"  # and followed: the book was not what the strategy assumed
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPED = "daemon_stopped"
+
+
+MISDIRECTED = frozenset({"alert.symbol", "alert.account"})
+"""Codes of refusals that are an alarm: an authentic alert that can be traded nowhere."""
 
 
 def order_event(state: State) -> str:

@@ -12,6 +12,8 @@ from fks.domain.alerts import Alert
 
 # JSON allows 1e400 and 5,000 digits; two such numbers must neither overflow nor look alike.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+# TradingView's last try starts 27 s after its first; two alerts of one bar each are 60 s apart.
+RESEND_S = 45.0
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -39,13 +41,28 @@ def alert_key(alert: Alert, accounts: tuple[str, ...], message_id: str | None = 
     if alert.id is not None:
         return "id:" + hashlib.sha256(_join(*scope, alert.id)).hexdigest()
     if message_id is not None:
-        return "wh:" + hashlib.sha256(_join(message_id)).hexdigest()
+        return "wh:" + hashlib.sha256(_join(*scope, message_id)).hexdigest()
     event = (
         alert.order_id, alert.action, alert.symbol, alert.bar_time, alert.timestamp,
         alert.position_size, alert.market_position, alert.amount, alert.notional, alert.percent,
         alert.price, alert.order_type,
     )  # fmt: skip
-    return "ev:" + hashlib.sha256(_join(*scope, *event)).hexdigest()
+    narrowed = [part for part in (alert.position_side, alert.share) if part is not None]
+    return "ev:" + hashlib.sha256(_join(*scope, *event, *narrowed)).hexdigest()
+
+
+def timeless_keys(digest: str, accounts: tuple[str, ...], now: float) -> tuple[str, tuple[str, str]]:
+    """The key of a body that carries neither a time nor an id, and its keys in the spans beside this one.
+
+    What was received under one of the three within `RESEND_S` is the same alert sent again; later, the
+    same body is a new one.
+    """
+    span = int(now // RESEND_S)
+    scope = ",".join(sorted(accounts))
+    own, before, after = (
+        "tl:" + hashlib.sha256(_join(scope, digest, n)).hexdigest() for n in (span, span - 1, span + 1)
+    )
+    return own, (before, after)
 
 
 def alert_id(key: str) -> str:

@@ -21,8 +21,8 @@ class Bucket:
     def wait(self, now: float, cost: float = 1.0, reserve: float = 0.0) -> float:
         """Seconds until `cost` may be taken while `reserve` (a share of the burst) stays untouched."""
         room = self.burst * (1.0 - reserve) / self.rate
-        due = max(self._full_at, now) + cost / self.rate
-        return max(0.0, due - now - max(room, cost / self.rate))
+        debt = max(self._full_at - now, 0.0)  # exactly none after a rest, whatever the clock's rounding
+        return max(0.0, debt + cost / self.rate - max(room, cost / self.rate))
 
     def take(self, now: float, cost: float = 1.0) -> None:
         """Take `cost`, whether it is there or not: the debt makes later takers wait."""

@@ -48,6 +48,7 @@ class Order(Struct, frozen=True, kw_only=True):
     good_until: float  # not sent after this: the signal is stale
     not_before: float = 0.0  # not sent before this: backing off
     send_by: float | None = None  # the exchange itself refuses the request after this
+    strategy: str = ""  # its alert's
     created_at: float
     updated_at: float
 
@@ -89,6 +90,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
     `state` is OPEN, PARTIAL, FILLED, CANCELED, EXPIRED or REJECTED; `exchange_order_id` is never empty.
     `trades` may be empty although something is filled: not every exchange tells them.
+    `loose`: it was attached to reduce a position, and could open one: the exchange made it so.
     """
 
     client_order_id: str
@@ -101,6 +103,7 @@ class Report(Struct, frozen=True, kw_only=True):
     trades: tuple[Trade, ...] = ()
     time: float = 0.0
     reason: str | None = None
+    loose: bool = False
 
 
 class Balance(Struct, frozen=True):
@@ -168,6 +171,9 @@ class NewAlert(Struct, frozen=True, kw_only=True):
     accounts: tuple[str, ...]
     received_at: float
     good_until: float
+    resend_keys: tuple[
+        str, ...
+    ] = ()  # without time and id: the keys of the same body shortly before or after
 
 
 class Verdict(StrEnum):
@@ -218,7 +224,8 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     """What an exchange actor lets the others know; it overwrites, never queues.
 
     `connected`: markets are loaded. `ready`: and every order of an earlier life is resolved, so entries
-    may go. `failed`: an actor of this account gave up; nothing is sent until the daemon is started anew.
+    may go. `failed`: an actor of this account failed too often; until the daemon is started anew no entry
+    goes, while cancels and closes do.
     """
 
     account: str
@@ -231,20 +238,31 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     balance: Balance | None = None
     balance_at: float = 0.0
     breaker: int = 0
+    reachable: bool = True  # the last request to the exchange was answered
     unknown: int = 0
     reconciled_at: float = 0.0  # UTC: when the book was last held against the exchange
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """A strategy's part of what its account holds and did; as in `Exposure`."""
+
+    positions: dict[str, Position] = field(default_factory=dict)
+    realized_today: Decimal = ZERO
+    placed_last_minute: int = 0
 
 
 class Exposure(Struct, frozen=True, kw_only=True):
     """What risk must know of an account, read in one transaction.
 
     `live` holds every order that is not at rest, also planned and unknown ones: they count as if filled.
+    `shares` are those of the named strategies; what remains belongs to the orders without one.
     """
 
     positions: dict[str, Position]
     live: tuple[Order, ...]
     realized_today: Decimal  # quote currency, since 00:00 UTC
     placed_last_minute: int
+    shares: dict[str, Share] = field(default_factory=dict)
 
 
 class Look(Struct, frozen=True):

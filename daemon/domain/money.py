@@ -25,7 +25,7 @@ def parse_decimal(value: object) -> Decimal:
     elif isinstance(value, str):
         text = value.strip(" ")
         if len(text) > 64 or not (_PLAIN.fullmatch(text) or _GROUPED.fullmatch(text)):
-            raise ValueError("not a decimal number")
+            raise ValueError(_not_decimal(text))
         number = Decimal(text.replace(",", ""))
     elif isinstance(value, int) and not isinstance(value, bool):
         number = Decimal(value)
@@ -43,6 +43,14 @@ def parse_decimal(value: object) -> Decimal:
     if not -19 < number.adjusted() < 19 or not _SMALLEST <= abs(number) <= _LARGEST:
         raise ValueError("out of range (1e-18 to 1e18)")
     return number
+
+
+def _not_decimal(text: str) -> str:
+    if text.lower() in ("nan", "na", "null", "undefined"):
+        return f"not a number: the sender had no value ({text})"
+    if "," in text and _PLAIN.fullmatch(text.replace(",", ".", 1)):
+        return f"not a decimal number: {text} may be a fraction or thousands; write a point, and no comma"
+    return "not a decimal number"
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:

@@ -14,7 +14,7 @@ from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure, Order, TradingState
 from fks.domain.money import ZERO, plain, rough
 from fks.domain.orders import OrderType, Side, State
-from fks.domain.settings import RiskSettings
+from fks.domain.settings import Limits, RiskSettings
 
 
 def position_after(exposure: Exposure, order: Order) -> Decimal:
@@ -89,41 +89,52 @@ def check_trading(state: TradingState, exposure: Exposure, order: Order) -> None
 
 def check(order: Order, price: Decimal | None, exposure: Exposure, limits: RiskSettings) -> None:
     """Raises Refusal naming the limit, with the numbers. What only reduces always passes."""
+    if not reduces(exposure, order):
+        _check_deviation(order, price, limits)
+        check_limits(order, price, exposure, limits)
+
+
+def check_limits(
+    order: Order, price: Decimal | None, exposure: Exposure, limits: Limits, whose: str = "account"
+) -> None:
+    """As `check`, of the limits that an account and a strategy may have; `exposure` is the same one's."""
     if reduces(exposure, order):
         return
-    _check_loss(exposure, limits)
-    _check_counts(exposure, limits)
-    _check_deviation(order, price, limits)
+    _check_loss(exposure, limits, whose)
+    _check_counts(exposure, limits, whose)
     reference = order.price or order.stop_price or price
     if not (limits.max_order_notional or limits.max_position_notional):
         return
     if reference is None:
         raise Refusal("risk.no_price", "there is no price to check the limits with: try again later")
     notional = order.amount * reference
-    _within("risk.max_order_notional", "order's notional", notional, limits.max_order_notional)
+    _within("risk.max_order_notional", "order's notional", notional, limits.max_order_notional, whose)
     # What is held is worth the last price, however low the limit of what is added to it.
     after = abs(_at_most(exposure, order)) * max(reference, price or ZERO)
-    _within("risk.max_position_notional", "position's notional", after, limits.max_position_notional)
+    _within("risk.max_position_notional", "position's notional", after, limits.max_position_notional, whose)
 
 
-def _check_loss(exposure: Exposure, limits: RiskSettings) -> None:
+def _check_loss(exposure: Exposure, limits: Limits, whose: str) -> None:
     if limits.max_daily_loss and -exposure.realized_today >= limits.max_daily_loss:
         raise Refusal(
             "risk.max_daily_loss",
             f"today's loss is {plain(-exposure.realized_today)}, the limit {plain(limits.max_daily_loss)}: "
-            "the account only reduces until 00:00 UTC",
+            f"the {whose} only reduces until 00:00 UTC",
         )
 
 
-def _check_counts(exposure: Exposure, limits: RiskSettings) -> None:
+def _check_counts(exposure: Exposure, limits: Limits, whose: str) -> None:
     entries = [live for live in exposure.live if not is_exit(live)]
     most = limits.max_open_orders
     if most and len(entries) >= most:
-        raise Refusal("risk.max_open_orders", f"{len(entries)} orders are open, the limit is {most}")
+        raise Refusal(
+            "risk.max_open_orders", f"{len(entries)} orders are open, the {whose}'s limit is {most}"
+        )
     recent = exposure.placed_last_minute + sum(live.state is State.PLANNED for live in entries)
     most = limits.max_orders_per_minute
     if most and recent >= most:
-        raise Refusal("risk.max_orders_per_minute", f"{recent} orders within a minute, the limit is {most}")
+        detail = f"{recent} orders within a minute, the {whose}'s limit is {most}"
+        raise Refusal("risk.max_orders_per_minute", detail)
 
 
 def _check_deviation(order: Order, price: Decimal | None, limits: RiskSettings) -> None:
@@ -140,6 +151,7 @@ def _check_deviation(order: Order, price: Decimal | None, limits: RiskSettings) 
         )
 
 
-def _within(code: str, what: str, value: Decimal, limit: Decimal) -> None:
+def _within(code: str, what: str, value: Decimal, limit: Decimal, whose: str) -> None:
     if limit and value > limit:
-        raise Refusal(code, f"the {what} would be {rough(value)}, the limit is {plain(limit)}")
+        detail = f"the {what} would be {rough(value)}, the {whose}'s limit is {plain(limit)}"
+        raise Refusal(code, detail)

@@ -13,6 +13,12 @@ from fks.domain.money import ZERO
 from fks.domain.secret import Secret
 
 
+class Moment(float):
+    """UTC epoch seconds of a date in the file."""
+
+    __slots__ = ()
+
+
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The two addresses. `host:port`, `[v6]:port` or `unix:/path`."""
 
@@ -31,8 +37,28 @@ class WebhookRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     per_minute: float = 100.0
 
 
+class WebhookSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One item of `webhook.secrets`: a table, or the secret alone. Its name stands in log, audit and metrics.
+
+    `accounts` and `strategies` are what it may trade; empty: all.
+    """
+
+    secret: Secret = Secret("")
+    name: str = ""  # infra.config fills in secret-1, secret-2, ...
+    expires: Moment | None = None
+    accounts: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+
+
+OnDrift = Literal["alarm", "follow", "refuse"]
+"""When the position that a strategy says it had is not the one in the book: do what the alert says and
+raise an alarm; bring the position to what the strategy says it has now; or refuse.
+"""
+
+
 class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    secrets: tuple[Secret, ...] = ()
+    secrets: tuple[WebhookSecret, ...] = ()
+    on_drift: OnDrift = "alarm"
     allow: tuple[str, ...] = ("tradingview", "127.0.0.1/32")
     max_age_s: float = 300.0
     max_future_s: float = 30.0
@@ -67,7 +93,7 @@ class SizingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kelly: KellySettings = KellySettings()
 
 
-class RiskSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """0 means no limit. Money in the account's quote currency."""
 
     max_order_notional: Decimal = ZERO
@@ -75,9 +101,29 @@ class RiskSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_open_orders: int = 0
     max_orders_per_minute: int = 0
     max_daily_loss: Decimal = ZERO
+
+
+class RiskSettings(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of each account."""
+
     max_price_deviation: Decimal = Decimal("0.05")
     unprotected_s: float = 30.0
     on_unprotected: Literal["alarm", "close"] = "alarm"
+
+
+class StrategySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[strategies.NAME]`: where it trades, how much, up to which limits, and who may send for it.
+
+    `exchanges`: its accounts, all of them where an alert names none; empty: any, default
+    `default_exchange`. `sizing` replaces the global one. `risk` holds beside the account's limits and
+    counts this strategy's own orders and positions. `secret` may trade this strategy only.
+    """
+
+    exchanges: tuple[str, ...] = ()
+    sizing: SizingSettings | None = None
+    risk: Limits = Limits()
+    secret: Secret | None = None
+    on_drift: OnDrift | None = None
 
 
 class JournalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +151,14 @@ class AccountRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     reserve: float = 0.3
 
 
+class Steps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of one market of the paper exchange; what is not given is the account's."""
+
+    amount_step: Decimal | None = None
+    price_tick: Decimal | None = None
+    min_notional: Decimal | None = None
+
+
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[exchanges.NAME]`: an exchange type and its keys. The paper fields only matter to `paper`."""
 
@@ -117,6 +171,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     wallet_address: Secret = Secret("")
     private_key: Secret = Secret("")
     token: Secret = Secret("")
+    login: Secret = Secret("")
+    twofa: Secret = Secret("")  # of one-time passwords: the secret that makes them
     testnet: bool = False
     market: Literal["spot", "swap", "future"] = "spot"
     base_url: str = ""
@@ -128,11 +184,21 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mode: Literal["live", "dry_run"] = "live"
     balance: dict[str, Decimal] = field(default_factory=dict)
     fee: Decimal = Decimal("0.001")
+    maker_fee: Decimal | None = None  # of a fill at the order's own resting price; default: fee
+    taker_fee: Decimal | None = None  # of every other fill; default: fee
     slippage_bps: Decimal = Decimal(2)
+    depth: Decimal = ZERO  # quote notional in the book within each slippage_bps of price; 0: endless
+    max_leverage: int = 0  # 0: any
+    maintenance: Decimal = Decimal("0.005")  # of a swap's notional; with less equity it is liquidated
+    funding_rate: Decimal = ZERO  # of a swap's notional, from longs to shorts, every funding_h hours
+    funding_h: float = 8.0
+    ticks: str = ""  # a file of ticks or candles that moves the marks
+    marks_from: str = ""  # a ccxt id whose public last prices move the marks
     prices: dict[str, Decimal] = field(default_factory=dict)
     amount_step: Decimal = Decimal("0.00000001")
     price_tick: Decimal = Decimal("0.01")
     min_notional: Decimal = Decimal(5)
+    steps: dict[str, Steps] = field(default_factory=dict)  # by symbol
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,6 +214,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     symbols: dict[str, str] = field(default_factory=dict)
     sizing: SizingSettings = SizingSettings()
     risk: RiskSettings = RiskSettings()
+    strategies: dict[str, StrategySettings] = field(default_factory=dict)
     journal: JournalSettings = JournalSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()

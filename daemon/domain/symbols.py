@@ -8,14 +8,16 @@ from fks.domain.errors import Refusal
 from fks.domain.messages import Market
 
 _PREFIX = re.compile(r"^[A-Z0-9_]{2,24}:(?=[A-Z0-9])")
-_PERPETUAL = re.compile(r"(\.P|[-_]?PERP)$")
+_PERPETUAL = re.compile(r"(\.P|[-_]?PERP|-SWAP)$")
+_XBT = re.compile(r"^XBT(?=[A-Z/_-])")  # the ISO 4217 style name of bitcoin, as some charts have it
 
 
 class SymbolIndex:
     """Look-up of one account's markets; built once per market table.
 
     The configured aliases win, then the unified symbol, the exchange's own id, base and quote glued
-    together. What names a perpetual (`.P`, `PERP`) never becomes a spot market.
+    together. What names a perpetual (`.P`, `PERP`, `-SWAP`) never becomes a spot market. The chart's
+    exchange before a colon (`BINANCE:`, on delayed data `BINANCE_DL:`) does not matter.
     """
 
     def __init__(self, markets: Mapping[str, Market], aliases: Mapping[str, str]) -> None:
@@ -36,11 +38,7 @@ class SymbolIndex:
             if candidate in self._aliases:
                 return self._known(self._aliases[candidate], name)
         perpetual = _PERPETUAL.search(bare)
-        found = {
-            symbol
-            for symbol in self._names.get(bare, set()) | self._names.get(_PERPETUAL.sub("", bare), set())
-            if not perpetual or self._markets[symbol].kind == "swap"
-        }
+        found = self._named(bare) or self._named(_XBT.sub("BTC", bare))
         exact = {
             symbol for symbol in found if symbol.upper() == bare or self._markets[symbol].id.upper() == bare
         }
@@ -55,6 +53,14 @@ class SymbolIndex:
             hint = " (a perpetual; this account trades spot)" if perpetual else ""
             raise Refusal("alert.symbol", f"this account has no market {name!r}{hint}", "symbol")
         return self._known(found.pop(), name)
+
+    def _named(self, bare: str) -> set[str]:
+        perpetual = _PERPETUAL.search(bare)
+        return {
+            symbol
+            for symbol in self._names.get(bare, set()) | self._names.get(_PERPETUAL.sub("", bare), set())
+            if not perpetual or self._markets[symbol].kind == "swap"
+        }
 
     def _known(self, symbol: str, name: str) -> Market:
         market = self._markets.get(symbol)

@@ -9,6 +9,18 @@ from decimal import Decimal
 from typing import Any
 
 from fks.domain.alerts import SECRET_FIELD
+from fks.domain.documents import (
+    AccountView,
+    AlertChainView,
+    AlertView,
+    CurrencyView,
+    EventView,
+    FillView,
+    IntentView,
+    OrderView,
+    PositionView,
+    TickerView,
+)
 from fks.domain.limits import BreakerState
 from fks.domain.messages import AccountStatus, Balance, Event, Fill, Intent, Order, Position, Ticker
 from fks.domain.money import plain
@@ -26,24 +38,24 @@ def _number(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
 
 
-def order_view(order: Order, fills: Sequence[Fill] | None = None) -> View:
+def order_view(order: Order, fills: Sequence[Fill] | None = None) -> OrderView:
     """An order; with its `fills` when they are given."""
-    view: View = {
+    view: OrderView = {
         "id": order.id,
         "alert_id": order.alert_id,
         "account": order.account,
         "exchange": order.account,
-        "leg": order.leg.value,
+        "leg": order.leg,
         "attempt": order.attempt,
         "client_order_id": order.client_order_id,
         "exchange_order_id": order.exchange_order_id,
         "symbol": order.symbol,
-        "side": order.side.value,
-        "type": order.type.value,
+        "side": order.side,
+        "type": order.type,
         "amount": plain(order.amount),
         "price": _number(order.price),
         "stop_price": _number(order.stop_price),
-        "state": order.state.value,
+        "state": order.state,
         "filled": plain(order.filled),
         "average": _number(order.average),
         "reason": order.reason,
@@ -58,7 +70,7 @@ def order_view(order: Order, fills: Sequence[Fill] | None = None) -> View:
     return view
 
 
-def fill_view(fill: Fill) -> View:
+def fill_view(fill: Fill) -> FillView:
     return {
         "order_id": fill.order_id,
         "trade_id": fill.trade_id,
@@ -70,7 +82,7 @@ def fill_view(fill: Fill) -> View:
     }
 
 
-def position_view(position: Position) -> View:
+def position_view(position: Position) -> PositionView:
     """`amount` is signed: above zero is long."""
     return {
         "account": position.account,
@@ -83,7 +95,7 @@ def position_view(position: Position) -> View:
     }
 
 
-def balance_view(balance: Balance) -> View:
+def balance_view(balance: Balance) -> dict[str, CurrencyView]:
     """`{currency: {free, total}}`; a currency that only one side names counts as zero on the other."""
     return {
         currency: {
@@ -94,7 +106,7 @@ def balance_view(balance: Balance) -> View:
     }
 
 
-def account_view(status: AccountStatus) -> View:
+def account_view(status: AccountStatus) -> AccountView:
     return {
         "account": status.account,
         "type": status.type,
@@ -107,7 +119,7 @@ def account_view(status: AccountStatus) -> View:
     }
 
 
-def ticker_view(account: str, ticker: Ticker) -> View:
+def ticker_view(account: str, ticker: Ticker) -> TickerView:
     return {
         "account": account,
         "exchange": account,
@@ -119,16 +131,16 @@ def ticker_view(account: str, ticker: Ticker) -> View:
     }
 
 
-def intent_view(intent: Intent) -> View:
+def intent_view(intent: Intent) -> IntentView:
     return {
         "account": intent.account,
-        "state": intent.state.value,
+        "state": intent.state,
         "code": intent.code,
         "reason": intent.reason,
     }
 
 
-def event_view(event: Event) -> View:
+def event_view(event: Event) -> EventView:
     return {
         "seq": event.seq,
         "time": iso(event.time),
@@ -140,7 +152,7 @@ def event_view(event: Event) -> View:
     }
 
 
-def alert_view(row: View) -> View:
+def alert_view(row: View) -> AlertView:
     """An alert's row of the journal as users see it.
 
     The secret is taken out before a body is stored; it is left out here once more, because this is the
@@ -162,7 +174,7 @@ def alert_view(row: View) -> View:
 
 def alert_chain_view(
     row: View, intents: Sequence[Intent], orders: Sequence[tuple[Order, Sequence[Fill]]]
-) -> View:
+) -> AlertChainView:
     """The whole chain: alert → intents → orders → fills."""
     return {
         **alert_view(row),

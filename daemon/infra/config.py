@@ -2,6 +2,7 @@
 
 import re
 import stat
+import time
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from fks.domain.settings import AccountSettings, Settings
 from fks.infra.config_decode import Decoder, join, nearest
 from fks.infra.config_document import parse_toml, parse_yaml
 from fks.infra.config_rules import unreasonable
+from fks.infra.config_senders import check_senders, named, secret_warnings
 from fks.infra.references import References
 
 DEFAULT_PATHS = (Path("fks.toml"), Path("/etc/fks/fks.toml"))
@@ -78,7 +80,7 @@ def load(path: Path | None, env: Mapping[str, str], exchange_ids: Collection[str
     _check_together(settings, decoder, exchange_ids)
     if decoder.errors:
         raise ConfigError(decoder.errors, found)
-    warnings = unreasonable(settings)
+    warnings = unreasonable(settings) + secret_warnings(settings, time.time())
     secret_files = [found] if found and decoder.literal_secrets else []
     warnings += _readable_by_all([*secret_files, *references.files])
     return Loaded(settings=settings, path=found, state_dir=_state_dir(env), warnings=tuple(warnings))
@@ -139,7 +141,8 @@ def _complete(settings: Settings, raw: Mapping[str, Any], decoder: Decoder) -> S
     default = settings.default_exchange
     if "default_exchange" not in raw and default not in accounts and len(accounts) == 1:
         default = next(iter(accounts))
-    return replace(settings, exchanges=accounts, default_exchange=default)
+    hook = replace(settings.webhook, secrets=named(settings.webhook.secrets))
+    return replace(settings, exchanges=accounts, default_exchange=default, webhook=hook)
 
 
 def _complete_account(name: str, account: AccountSettings, given: Mapping[Any, Any]) -> AccountSettings:
@@ -173,10 +176,7 @@ def _check_together(settings: Settings, decoder: Decoder, exchange_ids: Collecti
     ]
     if shared:
         decoder.report("server.admin", "shares an address with server.listen (choose another port)")
-    sizing = settings.sizing
-    for method, key in (("fixed_amount", "amount"), ("fixed_notional", "notional")):
-        if sizing.method == method and not getattr(sizing, key) and f"sizing.{key}" not in failed:
-            decoder.report(f"sizing.{key}", f"must be above 0 for the method {method} (set it)")
+    check_senders(settings, decoder)
 
 
 def _check_account(

@@ -6,17 +6,18 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from types import UnionType
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from msgspec import Struct
 from msgspec.structs import fields
 
 from fks.domain.money import parse_decimal
 from fks.domain.secret import Secret
-from fks.domain.settings import Settings
+from fks.domain.settings import Moment, Settings, WebhookSecret
 from fks.infra.config_rules import KEYS, VALUES, Rule
 from fks.infra.references import References
 
@@ -57,6 +58,8 @@ def dotted_names(cls: type[Struct], path: str = "") -> Iterator[str]:
         yield here
         if get_origin(kind) is dict:
             here, kind = f"{here}.NAME", get_args(kind)[1]
+        if get_origin(kind) in (UnionType, Union):
+            kind = get_args(kind)[0]
         if isinstance(kind, type) and issubclass(kind, Struct):
             yield from dotted_names(kind, here)
 
@@ -109,12 +112,15 @@ class Decoder:
 
     def _value(self, raw: Any, kind: Any, path: str, rule: Rule | None, key_rule: Rule | None = None) -> Any:
         origin = get_origin(kind)
-        if origin is UnionType:  # X | None: TOML has no null, an absent key is the None
+        if origin in (UnionType, Union):  # X | None: TOML has no null, an absent key is the None
             kind = get_args(kind)[0]
             origin = get_origin(kind)
         if raw is None:
             self.report(path, "has no value (write one or remove the key)")
             return FAILED
+        if kind is WebhookSecret and isinstance(raw, str):  # a list's item without a scope
+            secret = self._scalar(raw, Secret, path, VALUES[WebhookSecret, "secret"])
+            return FAILED if secret is FAILED else WebhookSecret(secret=secret)
         if origin is dict or (isinstance(kind, type) and issubclass(kind, Struct)):
             if isinstance(raw, Mapping):
                 return self._mapping(raw, kind, path, rule, key_rule)
@@ -215,6 +221,21 @@ def _secret(value: Any) -> Secret:
     return Secret(value)
 
 
+def _moment(value: Any) -> Moment:
+    """UTC epoch seconds. A date alone is the end of that day; a time without an offset is UTC."""
+    form = "must be a date or time (write 2026-12-31 or 2026-12-31T12:00:00Z)"
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value) if len(value) > 10 else date.fromisoformat(value)
+        except ValueError:
+            raise ValueError(form) from None
+    if not isinstance(value, date) or not 2000 <= value.year < 9000:
+        raise ValueError(form)
+    if isinstance(value, datetime):
+        return Moment((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
+    return Moment(datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp() + 86_400)
+
+
 def _truth(value: Any) -> bool:
     # The words are what an environment variable can say.
     if value is True or value == "true":
@@ -245,4 +266,5 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     int: _whole,
     float: lambda value: float(_number(value)),
     Decimal: _number,
+    Moment: _moment,
 }

@@ -20,12 +20,16 @@ from fks.domain.settings import (
     AuditSettings,
     JournalSettings,
     KellySettings,
+    Limits,
     NotifySettings,
     RiskSettings,
     ServerSettings,
     Settings,
     SizingSettings,
+    Steps,
+    StrategySettings,
     WebhookRate,
+    WebhookSecret,
     WebhookSettings,
 )
 
@@ -48,6 +52,11 @@ def share(value: Any) -> str | None:
     return None if 0 <= value <= 1 else "must be between 0 and 1 (a share of 1, not percent: 0.05 is 5 %)"
 
 
+def signed_share(value: Any) -> str | None:
+    """Below zero it is received: a maker's rebate, funding of longs."""
+    return share(abs(value))
+
+
 def positive_share(value: Any) -> str | None:
     return share(value) if value != 0 else "must be above 0 (raise it)"
 
@@ -56,12 +65,20 @@ def not_empty(value: Any) -> str | None:
     return None if value else "is empty (write a value or remove the key)"
 
 
+def always(_value: Any) -> None:
+    """Any value will do by itself: `config_senders` checks it with the others."""
+
+
 def matches(pattern: str, meaning: str) -> Rule:
     compiled = re.compile(pattern)
     return lambda value: None if compiled.fullmatch(value) else f"is not {meaning}"
 
 
 account_name = matches(r"[A-Za-z0-9_-]{1,64}", "an account name (use letters, digits, _ and -)")
+word = matches(r"[A-Za-z0-9_.-]{1,64}", "a name (use letters, digits, _, . and -)")
+strategy_name = matches(
+    r"(?! )[^\x00-\x1f\x7f]{1,64}(?<! )", "a strategy's name (1 to 64 characters, no space at its ends)"
+)
 market_symbol = matches(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?", "a market (write BASE/QUOTE or BASE/QUOTE:SETTLE)")
 currency = matches(r"[^\s/:]+", "a currency (write its code, such as USDT)")
 ticker = matches(r"\S+", "a ticker (write it as it stands in the alert, such as BTCUSD)")
@@ -178,7 +195,10 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(ServerSettings, at_least(1), "max_connections"),
     **_all(ServerSettings, at_least(0), "drain_s"),
     **_all(ServerSettings, not_empty, "admin_token"),
-    **_all(WebhookSettings, not_empty, "secrets"),
+    **_all(WebhookSettings, always, "secrets"),
+    **_all(WebhookSecret, not_empty, "secret"),
+    **_all(WebhookSecret, word, "name"),
+    **_all(WebhookSecret, always, "accounts", "strategies"),
     **_all(WebhookSettings, source, "allow"),
     **_all(WebhookSettings, above_zero, "max_age_s"),
     **_all(WebhookSettings, at_least(0), "max_future_s", "wait_s"),
@@ -193,9 +213,11 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(KellySettings, share, "win_rate"),
     **_all(KellySettings, above_zero, "payoff"),
     **_all(KellySettings, positive_share, "fraction"),
-    **_all(RiskSettings, at_least(0), "max_order_notional", "max_position_notional", "max_open_orders"),
-    **_all(RiskSettings, at_least(0), "max_orders_per_minute", "max_daily_loss", "unprotected_s"),
+    **{(cls, name): at_least(0) for cls in (Limits, RiskSettings) for name in Limits.__struct_fields__},
+    **_all(RiskSettings, at_least(0), "unprotected_s"),
     **_all(RiskSettings, share, "max_price_deviation"),
+    **_all(StrategySettings, always, "exchanges"),
+    **_all(StrategySettings, not_empty, "secret"),
     **_all(JournalSettings, journal_url, "url"),
     **_all(JournalSettings, at_least(1), "retention_days"),
     **_all(AuditSettings, not_empty, "path"),
@@ -207,17 +229,22 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(AccountSettings, base_url, "base_url"),
     **_all(AccountSettings, proxy_url, "proxy"),
     **_all(AccountSettings, market_symbol, "symbols"),
-    **_all(AccountSettings, at_least(0), "balance", "slippage_bps", "min_notional"),
-    **_all(AccountSettings, share, "fee"),
-    **_all(AccountSettings, above_zero, "prices", "amount_step", "price_tick"),
+    **_all(AccountSettings, at_least(0), "balance", "slippage_bps", "min_notional", "depth", "max_leverage"),
+    **_all(AccountSettings, share, "fee", "taker_fee", "maintenance"),
+    **_all(AccountSettings, signed_share, "maker_fee", "funding_rate"),
+    **_all(AccountSettings, above_zero, "prices", "amount_step", "price_tick", "funding_h"),
+    **_all(Steps, above_zero, "amount_step", "price_tick"),
+    **_all(Steps, at_least(0), "min_notional"),
 }
 
 # The keys of tables whose keys are the user's own words.
 KEYS: dict[tuple[type[Struct], str], Rule] = {
     (Settings, "symbols"): ticker,
     (Settings, "exchanges"): account_name,
+    (Settings, "strategies"): strategy_name,
     (AccountSettings, "balance"): currency,
     (AccountSettings, "prices"): market_symbol,
+    (AccountSettings, "steps"): market_symbol,
 }
 
 
@@ -230,9 +257,4 @@ def unreasonable(settings: Settings) -> list[str]:
         found.append("webhook.max_age_s: below 27 s TradingView's last re-send is refused as stale")
     if hook.wait_s >= 3:
         found.append("webhook.wait_s: TradingView gives up after 3 s and does not send again")
-    found.extend(
-        f"webhook.secrets[{at}]: shorter than 16 characters, so it can be guessed"
-        for at, secret in enumerate(hook.secrets)
-        if len(secret.reveal()) < 16
-    )
     return found

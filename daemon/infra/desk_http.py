@@ -1,7 +1,7 @@
 """The desk's manners: who may ask, how a question is read, how an answer or an error is told."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from fks.domain.admin import bearer_matches, host_allowed, same_origin
 from fks.domain.errors import Overloaded, Refusal, Transient
+from fks.domain.sampling import Sampler
 from fks.domain.secret import Secret
 from fks.infra.console import ASSETS, LOGIN, Console, login_page
 from fks.infra.problem import problem
@@ -52,7 +53,7 @@ def json_reply(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, {"content-type": "application/json"})
 
 
-def page_reply(name: str, rows: list[dict[str, Any]], limit: int) -> Response:
+def page_reply(name: str, rows: Sequence[Mapping[str, object]], limit: int) -> Response:
     """At most `limit` of `rows`, of which one more was asked for, to know whether there are more."""
     page = rows[:limit]
     return json_reply({name: page, "next": page[-1]["id"] if len(rows) > limit else None})
@@ -102,6 +103,7 @@ def query_after() -> int | None:
 
 def _guard(token: Secret, console: Console) -> Callable[[], Awaitable[Response | None]]:
     """Before a route is even looked up: where the request thinks it is, where it is from, whose it is."""
+    denials = Sampler()
 
     async def check() -> Response | None:
         host = request.headers.get("Host", "")
@@ -117,7 +119,10 @@ def _guard(token: Secret, console: Console) -> Callable[[], Awaitable[Response |
             return None
         if request.path == "/console":
             return login_page()
-        log.warning("desk_denied", path=request.path[:200], peer=request.remote_addr)
+        unrecorded = denials.sample(str(request.remote_addr), trio.current_time())
+        if unrecorded is not None:
+            told = {"path": request.path[:200], "peer": request.remote_addr, "unrecorded": unrecorded}
+            log.warning("desk_denied", **told)
         reply = _problem(401, "send 'Authorization: Bearer TOKEN' with this daemon's admin token")
         reply.headers["WWW-Authenticate"] = 'Bearer realm="fks"'
         return reply

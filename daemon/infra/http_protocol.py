@@ -6,6 +6,7 @@ on internals of hypercorn 0.18.0 (H11Protocol, HTTPStream, TaskGroup): that vers
 tests/test_http_server.py fails when they change.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -36,7 +37,11 @@ from hypercorn.typing import (
 from fks.infra.problem import problem
 
 MAX_HEAD = 16 * 1024  # bytes of request line and headers
-_WAITING_BODY = 2  # a short body and its end, so that the reader need not wait for the app to read them
+MAX_LINES = 128  # of a head: h11 takes as many headers as fit, and looks at each several times
+MAX_CHUNKS = 256  # of a body: each costs its sender six bytes and us a turn of the parser
+_WAITING_BODY = 2  # the body and its end, so that the reader need not wait for the app to read them
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")  # as h11 takes it
 
 log = structlog.get_logger()
 
@@ -133,7 +138,8 @@ class Protocol(H11Protocol):
         self.closing = False
         self._http = cast(h11.Connection, self.connection)
         self._max_body = max_body
-        self._body = 0
+        self._body = bytearray()
+        self._chunks = 0
         self._whole = False  # the present request has arrived, body included
         self._held = b""
 
@@ -141,27 +147,33 @@ class Protocol(H11Protocol):
         while not self.closing:
             if self._http.they_are_waiting_for_100_continue:
                 await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+            if self._http.their_state is h11.IDLE and self._head_lines() > MAX_LINES:
+                await self._refuse(431, f"a request has at most {MAX_LINES - 1} headers")
+                return
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
                 if self._whole and self.stream is not None:  # junk behind a good request: it keeps its answer
                     await self._pause()
                     continue
-                await self._refuse(error.error_status_hint, f"not HTTP/1.1: {error}")
+                reason = str(error).partition(": bytearray")[0]  # what was sent is not sent back
+                await self._refuse(error.error_status_hint, f"not HTTP/1.1: {reason}")
                 return
             if isinstance(event, h11.Request):
                 await self._begin(event)
             elif isinstance(event, h11.Data):
                 await self._take(event)
             elif isinstance(event, h11.EndOfMessage):
-                self._whole = True
-                await self.send(RequestRead())
-                if self.stream is not None:
-                    await self.stream.handle(EndBody(stream_id=STREAM_ID))
+                await self._end()
             elif event is h11.PAUSED:  # a pipelined request waits for the response before it
                 await self._pause()
             else:
                 return
+
+    def _head_lines(self) -> int:
+        waiting, _ = self._http.trailing_data
+        end = _END_OF_HEAD.search(waiting)
+        return waiting.count(b"\n", 0, end.start() if end else len(waiting))
 
     async def _pause(self) -> None:
         """Read nothing until the present response is sent; so nothing piles up either."""
@@ -170,12 +182,17 @@ class Protocol(H11Protocol):
 
     async def _begin(self, request: h11.Request) -> None:
         await self.send(Updated(idle=False))
-        self._body, self._whole = 0, False
-        length = next((int(value) for name, value in request.headers if name == b"content-length"), 0)
+        self._body.clear()
+        self._chunks, self._whole = 0, False
+        named = dict(request.headers)
+        length = int(named.get(b"content-length", 0))
         if request.http_version not in (b"1.0", b"1.1"):
             await self._refuse(505, "this server speaks HTTP/1.1")
         elif request.method == b"CONNECT":
             await self._refuse(405, "this server is not a proxy")
+        elif b"transfer-encoding" in named and (b"content-length" in named or request.http_version == b"1.0"):
+            # RFC 9112, 6.1: whoever passed this on may have taken another length for the true one.
+            await self._refuse(400, "the body has two lengths: send Content-Length or chunks, not both")
         elif length > self._max_body:
             await self._refuse(413, f"a body of {length} bytes is over the {self._max_body} allowed")
         else:
@@ -206,11 +223,21 @@ class Protocol(H11Protocol):
         )
 
     async def _take(self, part: h11.Data) -> None:
-        self._body += len(part.data)
-        if self._body > self._max_body:
+        """Keep a part of the body. The app gets it whole: a thousand scraps cost it no more than one."""
+        self._body += part.data
+        self._chunks += part.chunk_start
+        if len(self._body) > self._max_body:
             await self._refuse(413, f"the body is over the {self._max_body} bytes allowed")
-        elif self.stream is not None:
-            await self.stream.handle(Body(stream_id=STREAM_ID, data=bytes(part.data)))
+        elif self._chunks > MAX_CHUNKS:
+            await self._refuse(400, f"the body comes in more than {MAX_CHUNKS} chunks: send larger ones")
+
+    async def _end(self) -> None:
+        self._whole = True
+        await self.send(RequestRead())
+        if stream := self.stream:  # which may be gone from here before the app has taken its body
+            if self._body:
+                await stream.handle(Body(stream_id=STREAM_ID, data=bytes(self._body)))
+            await stream.handle(EndBody(stream_id=STREAM_ID))
 
     async def abandon(self) -> None:
         """Send no more of what the app says, and tell it so. Has no checkpoint: safe in a `finally`."""

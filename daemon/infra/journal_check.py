@@ -1,4 +1,4 @@
-"""What `fks journal` tells of a journal: whether it is sound, how full it is, and a copy of it.
+"""What `fks journal` tells of a journal: whether it is sound, and how full it is.
 
 All work on a reader, so that they run beside the daemon or without it.
 """
@@ -17,7 +17,7 @@ from fks.infra import sqlite_file as file
 from fks.infra.audit import VerifyResult, verify_events
 from fks.infra.sqlite_reader import SqliteReader
 
-__all__ = ["backup", "open_journal", "stats", "verify_journal"]
+__all__ = ["open_journal", "stats", "verify_journal"]
 
 
 @contextlib.contextmanager
@@ -100,11 +100,3 @@ def stats(reader: SqliteReader) -> dict[str, Any]:
 def _count(reader: SqliteReader, sql: str) -> int:
     row = reader.first(sql)
     return int(row[0]) if row else 0
-
-
-def backup(reader: SqliteReader, to: Path) -> None:
-    """A whole copy as of now, outside of any transaction; `to` appears once it is complete.
-
-    Raises apsw.Error or OSError.
-    """
-    file.backup(reader.connection, to)

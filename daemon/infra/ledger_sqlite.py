@@ -47,14 +47,18 @@ class SqliteStore:
         wall: Callable[[], float],
         migrations: Sequence[str] = MIGRATIONS,
         ballast_bytes: int = file.BALLAST_BYTES,
+        durable: bool = True,
     ) -> "SqliteStore":
         """Own the journal at `path`, made if there is none, brought to this version's schema if older.
 
-        `wall` tells UTC epoch seconds. Raises JournalLocked, SchemaTooNew or JournalBroken.
+        `wall` tells UTC epoch seconds. Without `durable` nothing is forced onto the disk: for a journal that
+        is thrown away. Raises JournalLocked, SchemaTooNew or JournalBroken.
         """
         lock = file.lock(path)
         try:
             writer = file.open_writer(path, migrations)
+            if not durable:
+                writer.pragma("synchronous", "OFF")
             ballast = file.Ballast(path, ballast_bytes)
             ballast.fill()
             return cls(path, lock, writer, wall, ballast)

@@ -76,7 +76,9 @@ class Metrics:
         self._request_s = self._histogram("webhook_duration_seconds", "From request to reply", _REPLY_S)
         self._ack_s = self._histogram("webhook_ack_seconds", "From request to alert on disk", _REPLY_S)
         self._age_s = self._histogram("alert_age_seconds", "Of an alert when it arrives", _AGE_S)
-        self._received = self._counter("alerts_received", "Alerts: fresh, duplicate, conflict", "verdict")
+        self._received = self._counter(
+            "alerts_received", "Alerts: fresh, duplicate, conflict", "verdict", "sender"
+        )
         self._invalid = self._counter("webhook_validation_failures", "Alerts refused, by code", "reason")
         self._unsigned = self._counter("webhook_signature_failures", "Requests of nobody known")
         self._limited = self._counter("rate_limit_rejections", "Requests over a rate limit", "scope")
@@ -138,9 +140,11 @@ class Metrics:
         """From the request to the alert being on disk."""
         self._ack_s().observe(seconds)
 
-    def received(self, verdict: str, age: float | None) -> None:
-        """A valid alert and what the journal made of it; `age` by its own timestamp."""
-        self._received(verdict).inc()
+    def received(self, verdict: str, sender: str, age: float | None) -> None:
+        """A valid alert and what the journal made of it; `age` by its own timestamp, `sender` by the name
+        of its secret.
+        """
+        self._received(verdict, sender).inc()
         if age is not None:
             self._age_s().observe(age)
 

@@ -11,15 +11,17 @@ from msgspec.structs import replace
 
 from fks.domain import book, ids, outcome, protection
 from fks.domain.dispatch import dispatchable, is_exit
-from fks.domain.errors import StaleClaim
+from fks.domain.errors import Refusal, StaleClaim
 from fks.domain.events import Kind, alert_event, order_event
-from fks.domain.messages import Fill, Order, Position, Report
+from fks.domain.messages import Fill, Order, Position, Report, TradingState
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import IN_FLIGHT, IllegalTransition, State, advance
+from fks.domain.orders import IN_FLIGHT, IllegalTransition, Leg, State, advance
+from fks.domain.risk import check_trading, effective_trading
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_chain import SqliteChain
 from fks.infra.sqlite_reader import INDEXED
 from fks.infra.sqlite_schema import UNFINISHED
+from fks.infra.sqlite_shares import book_shares
 
 _MARKS = frozenset({State.UNKNOWN, State.REJECTED, State.REFUSED, State.CANCELED})
 _NO_EXECUTION = frozenset({State.REJECTED, State.REFUSED, State.CANCELED, State.EXPIRED})
@@ -38,6 +40,7 @@ class SqliteOrders(SqliteChain):
     ) -> list[Order]:
         """See Ledger. `limit` counts requests: an entry with its attached legs is one."""
         self._refuse_stale(account, now)
+        self._refuse_barred(account, now)
         ready = [one for one in dispatchable(self.live_orders(account), now) if entries or is_exit(one)]
         claimed = []
         for order in ready[:limit]:
@@ -59,6 +62,23 @@ class SqliteOrders(SqliteChain):
             told = {"code": "stale", "detail": detail}
             self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
             self._after(order.id, now)
+
+    def _refuse_barred(self, account: str, now: float) -> None:
+        """What was decided before trading was halted, or was to reduce only, and has not gone yet."""
+        state = effective_trading(self.trading(), account)
+        if state is TradingState.ACTIVE:
+            return
+        exposure = self.exposure(account, now)
+        ahead: list[Order] = []
+        for order in exposure.live:
+            if order.state is State.PLANNED and order.leg is Leg.ENTRY:
+                try:
+                    check_trading(state, replace(exposure, live=tuple(ahead)), order)
+                except Refusal as no:
+                    self._change(order, State.REFUSED, now, reason=f"{no.code}: {no.detail}")
+                    self._after(order.id, now)
+                    continue
+            ahead.append(order)
 
     def settle(self, order_id: str, report: Report, now: float) -> Order:
         """See Ledger. What was executed is recorded even where the state stays."""
@@ -96,6 +116,13 @@ class SqliteOrders(SqliteChain):
             if not self.rows("SELECT 1 FROM order_ WHERE id = ?", leg.id):
                 self._insert(leg)
 
+    def adopt(self, order: Order, report: Report, now: float) -> None:
+        """See Ledger."""
+        if not self.rows("SELECT 1 FROM order_ WHERE id = ?", order.id):
+            self._insert(order)
+            self._send(order, now, 0.0)
+            self.settle(order.id, report, now)
+
     def _insert(self, order: Order) -> None:
         self.connection.execute(_INSERT, codec.order_values(order))
         self._new_attempt(order)
@@ -130,6 +157,7 @@ class SqliteOrders(SqliteChain):
             plain(fill.fee), fill.fee_currency, plain(book.EXACT.subtract(after.fees, before.fees)),
             plain(realized),
         )  # fmt: skip
+        book_shares(self.connection, order, fill, before.amount)
         told = {
             "leg": order.leg, "symbol": order.symbol, "side": order.side, "trade_id": fill.trade_id,
             "price": plain(fill.price), "amount": plain(fill.amount), "fee": plain(fill.fee),
@@ -198,6 +226,16 @@ class SqliteOrders(SqliteChain):
             send_by=None,
         )
 
+    def detach(self, order_id: str, now: float, *, reason: str, send_by: float | None) -> Order:
+        """See Ledger. A repeated call changes nothing."""
+        order = self._known(order_id)
+        if order.attached and order.state in IN_FLIGHT:
+            _check_claim(order, send_by)
+            order = self._again(order, reason, protection.HELD, now, order.attempt + 1)
+        after = self._change(order, order.state, now, attached=False)
+        self._after(order_id, now)
+        return after
+
     def release(self, order_id: str, amount: Decimal, now: float) -> Order:
         """See Ledger. Raises IllegalTransition when the order is not waiting."""
         order = self._known(order_id)
@@ -253,6 +291,9 @@ class SqliteOrders(SqliteChain):
         self.connection.execute(_UPDATE, [*values, order.id])
         if state is not order.state:
             self._order_event(order_event(state), after)
+            if state is State.REJECTED:  # an accepted alert has not become what it asked for
+                told = {"code": "order.rejected", "detail": after.reason or "the exchange gave no reason"}
+                self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
         return after
 
     def _after(self, order_id: str, now: float) -> None:

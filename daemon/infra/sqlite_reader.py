@@ -10,6 +10,7 @@ from fks.domain.messages import Event, Exposure, Fill, Intent, Order, Position, 
 from fks.domain.outcome import AlertState
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_schema import OWED, UNFINISHED
+from fks.infra.sqlite_shares import read_shares
 
 _DAY = 86400.0
 # Named, because SQLite would rather take an index that holds every order there ever was.
@@ -69,7 +70,13 @@ class SqliteReader:
             live=tuple(self.live_orders(account)),
             realized_today=book.EXACT.subtract(gains, book.total(Decimal(fee) for _, fee in today)),
             placed_last_minute=sent[0] if sent else 0,
+            shares=read_shares(self.connection, account, now),
         )
+
+    def shares(self, account: str, symbol: str) -> dict[str, Decimal]:
+        """See Reader."""
+        sql = "SELECT strategy, amount FROM strategy_position WHERE account = ? AND symbol = ?"
+        return {name: Decimal(amount) for name, amount in self.rows(sql, account, symbol)}
 
     def order(self, any_id: str) -> Order | None:
         """See Reader. Exchanges count their ids apart from each other: of two that agree, the newest."""

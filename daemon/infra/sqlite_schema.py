@@ -152,7 +152,25 @@ CREATE TABLE trading(
 ) STRICT, WITHOUT ROWID;
 """.replace("{unfinished}", UNFINISHED)
 
-MIGRATIONS: tuple[str, ...] = (_V1,)  # PRAGMA user_version is how many of them were applied
+# A strategy's share of a position. `net_before`: its realised profit less fees before `day` (of the epoch).
+_V2 = """
+ALTER TABLE order_ ADD COLUMN strategy TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE strategy_position(
+  account TEXT NOT NULL,
+  strategy TEXT NOT NULL,
+  symbol TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  average TEXT NOT NULL,
+  realized TEXT NOT NULL,
+  fees TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  net_before TEXT NOT NULL,
+  PRIMARY KEY(account, strategy, symbol)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2)  # PRAGMA user_version is how many of them were applied
 
 
 def _iso(column: str) -> str:
@@ -165,7 +183,7 @@ _VIEWS = {
   {_iso("received_at")}, {_iso("good_until")}, {_iso("updated_at")} FROM alert""",  # noqa: S608 - our own constants
     "orders": f"""SELECT id, alert_id, account, leg, attempt, parent, client_order_id, exchange_order_id,
   symbol, side, type, amount, price, stop_price, trail_percent, time_in_force, post_only, reduce_only,
-  leverage, margin_mode, attached, state, filled, average, reason, cancel_requested,
+  leverage, margin_mode, attached, strategy, state, filled, average, reason, cancel_requested,
   {_iso("good_until")}, {_iso("send_by")}, {_iso("created_at")}, {_iso("updated_at")} FROM order_""",  # noqa: S608 - our own constants
     "fills": f"""SELECT f.order_id, o.alert_id, f.account, o.symbol, o.side, f.trade_id, {_iso("f.time")},
   f.price, f.amount, f.fee, f.fee_currency, f.realized FROM fill f JOIN order_ o ON o.id = f.order_id""",  # noqa: S608 - our own constants
@@ -174,6 +192,7 @@ _VIEWS = {
     "events": f"""SELECT seq, {_iso("time")}, kind AS event, alert_id, order_id, account, data, hash
   FROM event""",  # noqa: S608 - our own constants
 }
+USER_VIEWS = tuple(_VIEWS)
 
 
 def _legal() -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from fks.domain import outcome
 from fks.domain.errors import Refusal
-from fks.domain.events import Kind, alert_event
+from fks.domain.events import MISDIRECTED, Kind, alert_event
+from fks.domain.ids import RESEND_S
 from fks.domain.messages import Acceptance, Intent, IntentState, NewAlert, Order, TradingState, Verdict
 from fks.domain.orders import IllegalTransition
 from fks.infra import sqlite_codec as codec
@@ -23,11 +24,13 @@ class SqliteLedger(SqliteOrders):
         accounts = tuple(dict.fromkeys(new.accounts))
         if not accounts:
             raise ValueError("an alert needs an account")
-        known = self.first("SELECT id, digest FROM alert WHERE key = ?", new.key)
+        known = self.first("SELECT id, digest FROM alert WHERE key = ?", new.key) or self._resent(new)
         if known is not None:
             if known[1] == new.digest:
                 return Acceptance(Verdict.DUPLICATE, known[0])
-            self._event(Kind.ALERT_CONFLICT, {"source": new.source, "digest": new.digest}, alert_id=known[0])
+            self._event(Kind.ALERT_CONFLICT, {"sender": new.source, "digest": new.digest}, alert_id=known[0])
+            detail = "an alert came with the key of this one and another body; it was refused"
+            self._event(Kind.ALARM, {"code": "alert.conflict", "detail": detail}, alert_id=known[0])
             return Acceptance(Verdict.CONFLICT, known[0])
         values = (
             new.id, new.key, new.digest, new.source, outcome.AlertState.ACCEPTED.value, new.alert.symbol,
@@ -42,7 +45,8 @@ class SqliteLedger(SqliteOrders):
         for account in accounts:
             self.rows("INSERT INTO intent(alert_id, account) VALUES (?, ?)", new.id, account)
         told = {
-            "source": new.source,
+            "sender": new.source,
+            "strategy": new.alert.strategy,
             "symbol": new.alert.symbol,
             "action": new.alert.action,
             "accounts": accounts,
@@ -50,6 +54,12 @@ class SqliteLedger(SqliteOrders):
         }
         self._event(alert_event(outcome.AlertState.ACCEPTED), told, alert_id=new.id)
         return Acceptance(Verdict.FRESH, new.id)
+
+    def _resent(self, new: NewAlert) -> codec.Row | None:
+        """The alert that this one is sent again of, where only its body and the moment tell."""
+        sql = "SELECT id, digest FROM alert WHERE key = ? AND abs(received_at - ?) < ?"
+        found = (self.first(sql, key, new.received_at, RESEND_S) for key in new.resend_keys)
+        return next((row for row in found if row is not None), None)
 
     def plan(self, intent: Intent, orders: Sequence[Order]) -> None:
         """See Ledger. Raises IllegalTransition when the intent was decided already."""
@@ -72,6 +82,9 @@ class SqliteLedger(SqliteOrders):
         self._decide(intent, IntentState.REFUSED, refusal.detail, refusal.code)
         told = {"code": refusal.code, "reason": refusal.detail, "symbol": intent.alert.symbol}
         self._event(Kind.INTENT_REFUSED, told, intent.alert_id, None, intent.account)
+        if refusal.code in MISDIRECTED or refusal.code == "gate.stale":  # it was accepted in time
+            alarm = {"code": refusal.code, "detail": refusal.detail}
+            self._event(Kind.ALARM, alarm, intent.alert_id, None, intent.account)
         self._restate(intent.alert_id)
 
     def _decide(

@@ -1,0 +1,40 @@
+"""What is configured for an alert, and what is known of its account and market, when it is decided."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from msgspec import Struct
+
+from fks.domain.messages import Exposure, Market, TradingState
+from fks.domain.settings import Limits, OnDrift, RiskSettings, SizingSettings
+from fks.domain.venue import Features
+
+
+class Rules(Struct, frozen=True):
+    """What is configured for an alert. `own`: the limits of its strategy, where that has a table: then it
+    closes and cancels only what is its own.
+    """
+
+    size: SizingSettings = SizingSettings()
+    limits: RiskSettings = RiskSettings()
+    own: Limits | None = None
+    on_drift: OnDrift = "alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known when an intent is decided. `price` is the last one.
+
+    `free_base` and `total_base`: what can be sold now, and what there is with what open orders hold.
+    """
+
+    market: Market
+    features: Features
+    exposure: Exposure
+    trading: TradingState
+    now: float
+    price: Decimal | None = None
+    equity: Decimal | None = None
+    free_base: Decimal | None = None
+    total_base: Decimal | None = None
+    position: Decimal | None = None  # the exchange's own, of contracts

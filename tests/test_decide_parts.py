@@ -1,0 +1,60 @@
+"""A close or a cancel of one side only, and a close of a part of the position."""
+
+from decimal import Decimal
+
+import pytest
+
+from decide_cases import planned, refusal
+from fks.domain.decide import decide
+from fks.domain.messages import TradingState
+from fks.domain.orders import Leg, OrderType, Side, State
+from fks.domain.view import Rules
+from makers import SPOT, SWAP, dec, exposure, intent, market, order, view
+
+BOTH = (order("b", state=State.OPEN), order("s", side=Side.SELL, state=State.OPEN))
+
+
+@pytest.mark.parametrize(("held", "side"), [("2", "long"), ("-2", "short")])
+def test_a_close_of_one_side_closes_that_side_only(held: str, side: str) -> None:
+    known = view(market(SWAP), position=dec(held))
+    assert planned(intent("close", position_side=side), known)[0].amount == dec(2)
+    other = "short" if side == "long" else "long"
+    assert refusal(intent("close", position_side=other), known) == "close.nothing"
+    assert refusal(intent("close", position_side=other, share=dec("0.5")), known) == "close.nothing"
+
+
+def test_a_cancel_of_one_side_leaves_the_other() -> None:
+    known = view(exposure=exposure(live=BOTH))
+    for side, expected in ((None, ("b", "s")), ("long", ("b",)), ("short", ("s",))):
+        assert decide(intent("cancel", position_side=side), known, Rules()).cancel == expected
+
+
+@pytest.mark.parametrize(("held", "side"), [("2", Side.SELL), ("-2", Side.BUY)])
+def test_a_part_of_a_contracts_position_is_closed_by_what_can_only_reduce(held: str, side: Side) -> None:
+    known = view(market(SWAP), position=dec(held), exposure=exposure({SWAP: dec(held)}))
+    (part,) = planned(intent("close", symbol=SWAP, share=dec("0.25")), known)
+    assert (part.leg, part.side, part.type, part.amount) == (Leg.ENTRY, side, OrderType.MARKET, dec("0.5"))
+    assert part.reduce_only
+
+
+def test_a_part_of_the_coins_is_sold_whatever_the_alert_says_of_sizes() -> None:
+    held = exposure({SPOT: dec(2)})
+    alert = intent("close", share=dec("0.5"), percent=dec(5), price=dec(90))
+    (part,) = planned(alert, view(exposure=held, total_base=dec(2), free_base=dec(2)))
+    assert (part.side, part.amount, part.reduce_only) == (Side.SELL, dec(1), False)
+
+
+def test_a_part_of_nothing_is_refused() -> None:
+    assert refusal(intent("close", share=Decimal("0.5")), view()) == "close.nothing"
+
+
+def test_reduce_only_trading_lets_a_part_be_closed() -> None:
+    known = view(
+        market(SWAP), position=dec(2), exposure=exposure({SWAP: dec(2)}), trading=TradingState.REDUCE
+    )
+    assert planned(intent("close", symbol=SWAP, share=dec("0.5")), known)[0].amount == dec(1)
+
+
+def test_the_whole_share_is_a_close() -> None:
+    (close,) = planned(intent("close", share=dec(1)), view(exposure=exposure({SPOT: dec(2)})))
+    assert (close.leg, close.amount) == (Leg.CLOSE, dec(2))
