@@ -146,7 +146,7 @@ class _Desk:
         order, _ = await self._order(order_id)
         if not order.at_rest:
             wanted, now = order.id, self._deps.wall()
-            await self._journal.write(lambda ledger: ledger.request_cancel([wanted], now, BY))
+            await self._journal.write(lambda ledger: ledger.request_cancel([wanted], now, BY, waive=True))
             order, fills = await self._order(wanted)
             # Canceled by now: it had not been sent yet, or the exchange was quick.
             if not order.at_rest or order.state is State.CANCELED:
@@ -157,7 +157,9 @@ class _Desk:
         """Every live order, protective ones too; found and marked in one change."""
         account, now = self._known((await read_body(CancelRequest)).account), self._deps.wall()
         live = await self._journal.write(
-            lambda ledger: ledger.request_cancel([one.id for one in ledger.live_orders(account)], now, BY)
+            lambda ledger: ledger.request_cancel(
+                [one.id for one in ledger.live_orders(account)], now, BY, waive=True
+            )
         )
         return json_reply({"orders": [views.order_view(order) for order in live]}, 202)
 

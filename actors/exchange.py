@@ -109,14 +109,14 @@ class Exchange:
                 except Overloaded as full:
                     account.log.warning("claim_postponed", reason=str(full))
                     return
-                if not claimed:
-                    return
                 for order in claimed:
                     self._claimed[order.id] = trio.current_time()
                     if not order.attached:
                         account.bucket.take(now)
                         legs = [leg for leg in claimed if leg.attached and leg.parent == order.id]
                         self._spawn(self._sender(legs), order)
+                if sum(not order.attached for order in claimed) < free:
+                    return  # there was no more; what is planned from now on wakes this actor again
 
     async def _claim(self, limit: int) -> list[Order]:
         account, at = self.account, self.account.wall()

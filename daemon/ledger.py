@@ -203,8 +203,13 @@ class Ledger(Reader, Protocol):
         """A held order may be sent from now on, for that amount."""
         ...
 
-    def request_cancel(self, order_ids: Sequence[str], now: float, by: str) -> list[Order]:
-        """Mark for cancelling; planned ones are canceled at once. Returns those not at rest."""
+    def request_cancel(
+        self, order_ids: Sequence[str], now: float, by: str, *, waive: bool = False
+    ) -> list[Order]:
+        """Mark for cancelling; planned ones are canceled at once. Returns those not at rest.
+
+        `waive`: a human wants it so, and a stop among them is not put back.
+        """
         ...
 
     def set_trading(self, account: str | None, state: TradingState, by: str, now: float) -> None: ...

@@ -94,7 +94,9 @@ class MemoryLedger:
         self.changes.append(("trading", account, state, by, now))
         self.trading_states[account] = state
 
-    def request_cancel(self, order_ids: Sequence[str], now: float, by: str) -> list[Order]:
+    def request_cancel(
+        self, order_ids: Sequence[str], now: float, by: str, *, waive: bool = False
+    ) -> list[Order]:
         self.changes.append(("cancel", tuple(order_ids), by, now))
         for index, order in enumerate(self.order_rows):
             if order.id in order_ids and order.state is State.PLANNED:

@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from fakes import FakeVenue
-from fks.domain.messages import Report
+from fks.domain.errors import Rejected
+from fks.domain.messages import Order, Report
 from fks.domain.orders import Leg, OrderType, State
-from rig import Rig
+from rig import Rig, until
 
 
 async def legs_of(rig: Rig, alert: str) -> dict[Leg, tuple[State, Decimal]]:
@@ -196,6 +197,60 @@ async def test_a_close_leaves_no_orphan(tmp_path: Path) -> None:
         assert all(order.at_rest for order in await rig.orders())
         (position,) = await rig.journal.read(lambda ledger: ledger.positions("main"))
         assert position.amount == 0
+
+
+@pytest.mark.parametrize("sold", ["0", "0.04"])
+async def test_what_a_close_has_not_sold_gets_its_stop_back(tmp_path: Path, sold: str) -> None:
+    refused = Rejected("insufficient_funds", "too little")
+    venue = FakeVenue("fill", "open", refused if sold == "0" else "open")
+    async with Rig(tmp_path, venue).running() as rig:
+        bought = await rig.send(id="a", amount=Decimal("0.1"), stop_loss=Decimal(48_000))
+        await trio.sleep(10)
+        closing = await rig.send(id="b", action="close", amount=None)
+        await trio.sleep(3)
+        if sold != "0":
+            (close,) = await rig.orders(closing)
+            venue.put(close, State.CANCELED, Decimal(sold))
+        await trio.sleep(30)
+        stops = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
+        left = Decimal("0.1") - Decimal(sold)
+        assert [(stop.state, stop.amount) for stop in stops] == [
+            (State.CANCELED, Decimal("0.1")),
+            (State.OPEN, left),
+        ]
+
+
+class SlowToCancel(FakeVenue):
+    async def cancel(self, order: Order) -> Report | None:
+        await trio.sleep(5)
+        return await super().cancel(order)
+
+
+async def test_a_close_that_is_withdrawn_gives_the_stop_back(tmp_path: Path) -> None:
+    venue = SlowToCancel("fill", "open")
+    async with Rig(tmp_path, venue).running() as rig:
+        bought = await rig.send(id="a", amount=Decimal("0.1"), stop_loss=Decimal(48_000))
+        await trio.sleep(10)
+        closing = await rig.send(id="b", action="close", amount=None)
+        await until(lambda: rig.orders(closing))
+        (close,) = await rig.orders(closing)
+        await rig.journal.write(lambda ledger: ledger.request_cancel([close.id], 0.0, "admin", waive=True))
+        await trio.sleep(40)
+        stops = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
+        assert stops[-1].state is State.OPEN
+        assert sum(stop.remaining for stop in stops) == Decimal("0.1")
+
+
+async def test_a_stop_that_a_human_cancels_stays_away(tmp_path: Path) -> None:
+    venue = FakeVenue("fill", "open")
+    async with Rig(tmp_path, venue).running() as rig:
+        bought = await rig.send(id="a", amount=Decimal("0.1"), stop_loss=Decimal(48_000))
+        await trio.sleep(10)
+        (stop,) = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
+        await rig.journal.write(lambda ledger: ledger.request_cancel([stop.id], 0.0, "admin", waive=True))
+        await trio.sleep(30)
+        (stop,) = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
+        assert stop.state is State.CANCELED
 
 
 async def test_many_resting_orders_are_followed_with_one_list(tmp_path: Path) -> None:

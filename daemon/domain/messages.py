@@ -45,6 +45,7 @@ class Order(Struct, frozen=True, kw_only=True):
     reference_price: Decimal | None = None  # the last price when it was sized: exposure of market orders
     reason: str | None = None
     cancel_requested: bool = False
+    waived: bool = False  # a human canceled it: a stop is then not put back
     good_until: float  # not sent after this: the signal is stale
     not_before: float = 0.0  # not sent before this: backing off
     send_by: float | None = None  # the exchange itself refuses the request after this

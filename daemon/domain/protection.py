@@ -215,6 +215,14 @@ def renewed(family: Family) -> tuple[Order, ...]:
     return (_successor(stops[-1], _open_amount(family)),)
 
 
+def restored(family: Family) -> tuple[Order, ...]:
+    """After a close that has not sold all: the stops that it canceled, or is canceling, once more, held."""
+    leaving = [stop for stop in _stops(family) if stop.cancel_requested and not stop.at_rest]
+    if leaving and _was_ours_to_end(family):
+        return tuple(_successor(stop, stop.amount) for stop in leaving if not stop.waived)
+    return renewed(family)
+
+
 def _stops(family: Family) -> list[Order]:
     return [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS and not leg.attached]
 
@@ -228,7 +236,7 @@ def _was_ours_to_end(family: Family) -> bool:
     business. What was filled, or canceled by us to make room, is.
     """
     ended = [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS and leg.at_rest]
-    return all(leg.state is State.FILLED or leg.cancel_requested for leg in ended)
+    return all(leg.state is State.FILLED or (leg.cancel_requested and not leg.waived) for leg in ended)
 
 
 def make_way(stops: Sequence[Order]) -> Steps:
@@ -254,6 +262,7 @@ def _successor(stop: Order, amount: Decimal) -> Order:
         average=None,
         reason=None,
         cancel_requested=False,
+        waived=False,
         send_by=None,
     )
 

@@ -14,7 +14,7 @@ from fks.domain.money import plain
 
 Row = tuple[Any, ...]
 
-_FLAGS = frozenset({"post_only", "reduce_only", "attached", "cancel_requested"})
+_FLAGS = frozenset({"post_only", "reduce_only", "attached", "cancel_requested", "waived"})
 _exact = msgspec.json.Encoder(decimal_format="number")
 _alert = msgspec.json.Decoder(Alert, float_hook=Decimal)
 

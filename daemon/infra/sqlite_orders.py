@@ -106,9 +106,10 @@ class SqliteOrders(SqliteChain):
     def _renew_stop(self, entry_id: str | None) -> None:
         """No fill without a stop that waits for it, where the alert asked for one."""
         if entry_id is not None:
-            self.extend(
-                protection.renewed(protection.Family(self._known(entry_id), tuple(self.legs_of(entry_id))))
-            )
+            self.extend(protection.renewed(self._family(entry_id)))
+
+    def _family(self, entry_id: str) -> protection.Family:
+        return protection.Family(self._known(entry_id), tuple(self.legs_of(entry_id)))
 
     def extend(self, legs: Sequence[Order]) -> None:
         """See Ledger."""
@@ -250,16 +251,21 @@ class SqliteOrders(SqliteChain):
             self._order_event(Kind.ORDER_RESIZED, after, {"planned_amount": plain(order.amount)})
         return after
 
-    def request_cancel(self, order_ids: Sequence[str], now: float, by: str) -> list[Order]:
+    def request_cancel(
+        self, order_ids: Sequence[str], now: float, by: str, *, waive: bool = False
+    ) -> list[Order]:
         """See Ledger. Asking again changes nothing."""
         live = []
         for order_id in order_ids:
             order = self._known(order_id)
             if order.state is State.PLANNED:
-                self._change(order, State.CANCELED, now, reason=f"canceled by {by}", cancel_requested=True)
+                told = {"reason": f"canceled by {by}", "waived": waive}
+                self._change(order, State.CANCELED, now, cancel_requested=True, **told)
                 self._after(order_id, now)
             elif not order.at_rest:
-                asked = self._change(order, order.state, now, cancel_requested=True)
+                asked = self._change(
+                    order, order.state, now, cancel_requested=True, waived=order.waived or waive
+                )
                 if asked is not order:
                     self._order_event(Kind.CANCEL_REQUESTED, asked, {"by": by})
                 live.append(asked)
@@ -309,7 +315,18 @@ class SqliteOrders(SqliteChain):
                 self._after(leg.id, now)
             for leg in self._passengers(order_id):
                 self._change(leg, order_to(leg, order.state), now, reason=f"its entry is {order.state}")
+        if order.leg is Leg.CLOSE and order.state in _NO_EXECUTION:
+            self._guard_again(order)
         self._restate(order.alert_id)
+
+    def _guard_again(self, close: Order) -> None:
+        """A close that has not sold all has canceled the stops of what is left: they come back."""
+        where = (
+            f"account = ? AND symbol = ? AND leg = '{Leg.STOP_LOSS}' AND cancel_requested AND updated_at >= ?"
+        )
+        stops = self._orders(where, close.account, close.symbol, close.created_at)
+        for entry_id in dict.fromkeys(stop.parent for stop in stops if stop.parent):
+            self.extend(protection.restored(self._family(entry_id)))
 
     def _restate(self, alert_id: str) -> None:
         row = self.first("SELECT state, symbol, action FROM alert WHERE id = ?", alert_id)

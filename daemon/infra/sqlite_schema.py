@@ -155,6 +155,7 @@ CREATE TABLE trading(
 # A strategy's share of a position. `net_before`: its realised profit less fees before `day` (of the epoch).
 _V2 = """
 ALTER TABLE order_ ADD COLUMN strategy TEXT NOT NULL DEFAULT '';
+ALTER TABLE order_ ADD COLUMN waived INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE strategy_position(
   account TEXT NOT NULL,
