@@ -244,7 +244,8 @@ async def test_a_close_that_is_withdrawn_gives_the_stop_back(tmp_path: Path) -> 
 async def test_a_stop_that_a_human_cancels_stays_away(tmp_path: Path) -> None:
     venue = FakeVenue("fill", "open")
     async with Rig(tmp_path, venue).running() as rig:
-        bought = await rig.send(id="a", amount=Decimal("0.1"), stop_loss=Decimal(48_000))
+        legs = {"stop_loss": Decimal(48_000), "take_profit": Decimal(52_000)}  # which goes on waiting
+        bought = await rig.send(id="a", amount=Decimal("0.1"), **legs)
         await trio.sleep(10)
         (stop,) = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
         await rig.journal.write(lambda ledger: ledger.request_cancel([stop.id], 0.0, "admin", waive=True))
