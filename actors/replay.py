@@ -41,6 +41,7 @@ from fks.infra.config import Loaded
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.listeners import Listeners
 from fks.infra.metrics import Metrics
+from fks.infra.notify_socket import NotifySocket
 from fks.kernel import INLINE, mailbox
 from fks.ledger import Journal, Reader, Write
 from fks.venues.paper import PaperVenue
@@ -138,6 +139,8 @@ class _Unattended(Daemon):
 
     async def _obey_signals(self, *_audit: Any) -> None: ...
 
+    async def _tell_systemd(self) -> None: ...
+
 
 @dataclass(slots=True)
 class Replay:
@@ -191,8 +194,9 @@ class Replay:
         journal = Journal(ref, store)
         metrics = Metrics("replay", self._began)
         listeners = Listeners((), ())
+        alone = NotifySocket({}, 0)
         self._daemon = _Unattended(
-            self.loaded, store, metrics, ref, inbox, journal, listeners, wall=self._wall
+            self.loaded, store, metrics, ref, inbox, journal, listeners, alone, wall=self._wall
         )
         await nursery.start(self._daemon.run)
         await wait_all_tasks_blocked()

@@ -28,6 +28,7 @@ from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
 from fks.actors.metrics import MetricsActor
 from fks.actors.reconciler import Reconciler
+from fks.actors.sentinel import Sentinel
 from fks.actors.sizing import Sizing
 from fks.domain.addresses import networks
 from fks.domain.errors import Overloaded, Refusal
@@ -43,6 +44,7 @@ from fks.infra.http_server import ServerLimits, serve
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.listeners import Listeners
 from fks.infra.metrics import Metrics
+from fks.infra.notify_socket import NotifySocket
 from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, mailbox, supervise, sustain
 from fks.ledger import Journal, Reader, Write
 from fks.venues.account import Account
@@ -75,6 +77,7 @@ class Daemon:
     journal_inbox: Inbox[Write]
     journal: Journal
     listeners: Listeners
+    systemd: NotifySocket
     wall: Callable[[], float] = field(default_factory=lambda: time.time)
     waiters: Waiters = field(default_factory=Waiters)
     events: Broadcast[Sequence[Event]] = field(default_factory=Broadcast)
@@ -95,6 +98,8 @@ class Daemon:
                 await self._start(core, actors)
                 await self._record(Kind.DAEMON_STARTED)
                 log.info("daemon_started", door=self.listeners.door_names, desk=self.listeners.desk_names)
+                self.systemd.ready()
+                actors.start_soon(self._tell_systemd)
                 task_status.started(Running(self.listeners.door_names, self.listeners.desk_names))
                 await self.told.wait()
                 await self._drain()
@@ -254,6 +259,10 @@ class Daemon:
 
         await actors.start(run)
 
+    async def _tell_systemd(self) -> None:
+        accounts = {name: account.status for name, account in self.accounts.items()}
+        await Sentinel(self.systemd, self.journal, accounts, self._unready).run()
+
     def _secret(self, name: str) -> Secret:
         return ensure_secret(self.loaded.state_dir / name)
 
@@ -300,6 +309,7 @@ class Daemon:
 
     async def _check_configuration(self) -> None:
         """The present settings stay until the next start; this says whether that one would succeed."""
+        self.systemd.reloading()
         read = partial(load, self.loaded.path, os.environ, exchange_ids())
         try:
             await trio.to_thread.run_sync(read)
@@ -307,9 +317,11 @@ class Daemon:
             log.error("configuration_refused", errors=error.errors, then="the present one stays")  # noqa: TRY400 - the errors say it all
         else:
             log.info("configuration_checked", then="it takes effect at the next start")
+        self.systemd.ready()
 
     async def _drain(self) -> None:
         """No new alerts, no new entries; what is on its way gets its answer, or is looked up next time."""
+        self.systemd.stopping()
         self.draining = True
         self.stopping.set()
         for account in self.accounts.values():
@@ -343,7 +355,8 @@ async def daemon(loaded: Loaded, *, task_status: trio.TaskStatus[Running] = trio
         ref, inbox = mailbox("journal", JournalActor.MAILBOX, Write)
         metrics = Metrics(version("fks-execution"), time.time())
         journal = Journal(ref, store)
-        await Daemon(loaded, store, metrics, ref, inbox, journal, listeners).run(task_status)
+        systemd = NotifySocket(os.environ, os.getpid())
+        await Daemon(loaded, store, metrics, ref, inbox, journal, listeners, systemd).run(task_status)
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(store.close)

@@ -1,0 +1,63 @@
+"""sentinel: tells systemd that the daemon is alive and how it is.
+
+The watchdog is fed only after a change went through the journal's mailbox, its thread and its disk: where
+the loop is blocked, the journal's actor is stuck or the disk hangs, the ping stays away and systemd
+starts the daemon anew.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from fks.domain.errors import Overloaded
+from fks.domain.messages import AccountStatus
+from fks.infra.notify_socket import NotifySocket
+from fks.kernel import Latest
+from fks.ledger import Journal
+
+STATUS_S = 5.0  # how often, where there is no watchdog
+
+log = structlog.get_logger(actor="sentinel")
+
+
+@dataclass(slots=True)
+class Sentinel:
+    """One per process. `unready` gives the reasons against taking alerts now."""
+
+    systemd: NotifySocket
+    journal: Journal
+    accounts: Mapping[str, Latest[AccountStatus]]
+    unready: Callable[[], Sequence[str]]
+
+    async def run(self) -> None:
+        """Three pings in a watchdog's time, so that a slow one is no death."""
+        pause = self.systemd.watchdog_s / 3 if self.systemd.watchdog_s else STATUS_S
+        while True:
+            if await self._journal_answers(pause):
+                self.systemd.alive()
+            self.systemd.status(summary([cell.get() for cell in self.accounts.values()], self.unready()))
+            await trio.sleep(pause)
+
+    async def _journal_answers(self, within: float) -> bool:
+        """A full mailbox is busy, not dead: its actor is at work."""
+        try:
+            await self.journal.write(lambda _ledger: None, within=within)
+        except Overloaded:
+            return True
+        except trio.TooSlowError:
+            log.error("journal_silent", seconds=within)  # noqa: TRY400 - there is no more to tell
+            return False
+        return True
+
+
+def summary(accounts: Sequence[AccountStatus], unready: Sequence[str]) -> str:
+    """One line for `systemctl status`."""
+    waiting = [f"{one.account}: {one.reason}" for one in accounts if not one.ready]
+    unknown = sum(one.unknown for one in accounts)
+    parts = [f"{len(accounts) - len(waiting)} of {len(accounts)} accounts ready"]
+    parts += waiting
+    parts += [f"{unknown} orders of unknown outcome"] if unknown else []
+    parts += [f"takes no alerts: {'; '.join(unready)}"] if unready else []
+    return ", ".join(parts)
