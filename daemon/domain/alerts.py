@@ -283,17 +283,8 @@ def _check_part(alert: Alert) -> None:
         raise Refusal("alert.schema", detail, "position_side")
 
 
-_NEEDS: dict[OrderType, tuple[str, ...]] = {
-    OrderType.MARKET: (),
-    OrderType.LIMIT: ("price",),
-    OrderType.STOP: ("stop_price",),
-    OrderType.STOP_LIMIT: ("price", "stop_price"),
-    OrderType.TRAILING_STOP: ("trail_percent",),
-}
-
-
 def _check_order_shape(alert: Alert) -> None:
-    for name in _NEEDS[alert.order_type]:
+    for name in alert.order_type.needs:
         if getattr(alert, name) is None:
             raise Refusal("alert.missing", f"a {alert.order_type} order needs {name}", name)
     if sum((one.share or 0) for one in alert.take_profit) > 1:

@@ -34,6 +34,20 @@ class OrderType(StrEnum):
     STOP_LIMIT = "stop_limit"
     TRAILING_STOP = "trailing_stop"
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The fields without which it is no order."""
+        return _NEEDS[self]
+
+
+_NEEDS: dict[OrderType, tuple[str, ...]] = {
+    OrderType.MARKET: (),
+    OrderType.LIMIT: ("price",),
+    OrderType.STOP: ("stop_price",),
+    OrderType.STOP_LIMIT: ("price", "stop_price"),
+    OrderType.TRAILING_STOP: ("trail_percent",),
+}
+
 
 class Leg(StrEnum):
     ENTRY = "entry"

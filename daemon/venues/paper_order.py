@@ -9,13 +9,6 @@ from fks.domain.money import ZERO, floor_to, plain, price_to
 from fks.domain.orders import AT_REST, OrderType, Side, State
 
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
-_NEEDS: dict[OrderType, tuple[str, ...]] = {
-    OrderType.MARKET: (),
-    OrderType.LIMIT: ("price",),
-    OrderType.STOP: ("stop_price",),
-    OrderType.STOP_LIMIT: ("price", "stop_price"),
-    OrderType.TRAILING_STOP: ("trail_percent",),
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -113,7 +106,7 @@ def slipped(mark: Decimal, slippage_bps: Decimal, tick: Decimal, *, buying: bool
 
 def check(order: Order, market: Market) -> None:
     """What an exchange demands of an order's own numbers. Raises Rejected."""
-    for name in _NEEDS[order.type]:
+    for name in order.type.needs:
         number: Decimal | None = getattr(order, name)
         if number is None or number <= 0:
             raise Rejected("bad_order", f"a {order.type} order needs {name}, above zero")
