@@ -17,6 +17,7 @@ from process import Daemon
 
 REST_S = 120.0  # everything must have come to rest by then
 THOROUGH = 10  # every so many rounds the whole journal is checked
+LONG = 8  # so many lives until one that is long enough to trade
 MARKS = {"BTCUSDT": 50_000, "ETHUSDT": 2_500}
 TROUBLE = 0.1  # share of the placements that go wrong
 
@@ -71,7 +72,7 @@ class Campaign:
         """All rounds, then rest. Stops at the first violation, so that the evidence is fresh."""
         with self.senders:
             for number in range(1, rounds + 1):
-                self._round(thorough=number % THOROUGH == 0)
+                self._round(thorough=number % THOROUGH == 0, long=number % LONG == 0)
                 progress(self.tally)
                 if not self.tally.sound:
                     return self.tally
@@ -79,10 +80,15 @@ class Campaign:
         progress(self.tally)
         return self.tally
 
-    def _round(self, *, thorough: bool) -> None:
-        """One life. One in five does not live to see its own start."""
+    def _round(self, *, thorough: bool, long: bool) -> None:
+        """One life. One in five does not live to see its own start; a long one looks up what the earlier
+        ones have lost, and then trades.
+        """
         self.daemon.spawn()
-        if self.random.random() < 0.2:
+        if long:
+            self.daemon.await_started()
+            time.sleep(self.random.uniform(6.0, 9.0))
+        elif self.random.random() < 0.2:
             time.sleep(self.random.uniform(0.1, 1.5))
         else:
             self.daemon.await_started()
