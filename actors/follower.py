@@ -150,12 +150,12 @@ class Follower:
 
     async def _advance(self, live: Sequence[Order]) -> None:
         """Release, cancel and add what waits for something else on its symbol (`domain.protection`)."""
-        symbols = {
+        waiting = (
             order.symbol
             for order in live
             if protection.is_held(order) or (order.leg.protective and not order.attached)
-        }
-        for symbol in symbols:
+        )
+        for symbol in dict.fromkeys(waiting):
             with self.account.spared(symbol=symbol):
                 await self._advance_symbol(symbol, [order for order in live if order.symbol == symbol])
 
@@ -252,8 +252,8 @@ class Follower:
 
 def _families(live: Sequence[Order], known: Mapping[str, Order]) -> list[protection.Family]:
     """The entries that have a live protective leg of their own (not attached), with all their legs."""
-    entries = {leg.parent for leg in live if leg.leg.protective and not leg.attached and leg.parent}
+    guarded = (leg.parent for leg in live if leg.leg.protective and not leg.attached and leg.parent)
     return [
         protection.Family(known[entry], tuple(leg for leg in known.values() if leg.parent == entry))
-        for entry in entries
+        for entry in dict.fromkeys(guarded)
     ]

@@ -105,6 +105,15 @@ def test_what_is_left_of_a_position_belongs_to_the_newest_entry() -> None:
     assert dict(found.release) == {"u": dec(1), "s": dec("0.5")}
 
 
+def test_of_two_entries_made_at_once_it_is_always_the_same_one() -> None:
+    """Or each would cancel the other's stop for its own, forever."""
+    twin = replace(ENTRY, id="f")
+    other = replace(STOP, id="u", parent="f")
+    families, parents = [Family(ENTRY, (STOP,)), Family(twin, (other,))], {"e": ENTRY, "f": twin}
+    found = [next_steps([STOP, other], one, parents, ground("1.5")) for one in (families, families[::-1])]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("mark", "side", "reached"),
     [

@@ -101,9 +101,10 @@ def _protect(live: Sequence[Order], families: Sequence[Family], ground: Ground) 
     held = abs(ground.position)
     room = max(ZERO, held - exiting)
     way = Side.BUY if ground.position > 0 else Side.SELL
-    # A position shrinks from its oldest part: what is left belongs to the newest entries. An entry of
-    # the other way has nothing left in it: its stop would only open what nobody asked for.
-    for family in sorted(families, key=lambda one: one.entry.created_at, reverse=True):
+    # A position shrinks from its oldest part: what is left belongs to the newest entries, of two made at once
+    # always to the same one, or their stops would take turns forever. An entry of the other way has nothing
+    # left in it: its stop would only open what nobody asked for.
+    for family in sorted(families, key=lambda one: (one.entry.created_at, one.entry.id), reverse=True):
         own = min(held, _open_amount(family)) if family.entry.side is way else ZERO
         left = min(room, own)
         held, room = held - own, room - left
