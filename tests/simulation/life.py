@@ -29,6 +29,7 @@ from fks.domain.settings import (
 from fks.infra.config import Loaded
 from fks.infra.listeners import Listeners
 from fks.infra.metrics import Metrics
+from fks.infra.notify_socket import NotifySocket
 from fks.kernel import mailbox
 from fks.ledger import Journal, Write
 from simulation.book import Book
@@ -101,8 +102,9 @@ class Life:
         ref, inbox = mailbox("journal", JournalActor.MAILBOX, Write)
         journal = Journal(ref, self.store)
         loaded = Loaded(settings=settings(tuple(self.books)), path=None, state_dir=Path())
+        alone = NotifySocket({}, 0)
         self.daemon = SimDaemon(
-            loaded, self.store, metrics(), ref, inbox, journal, Listeners((), ()), life=self
+            loaded, self.store, metrics(), ref, inbox, journal, Listeners((), ()), alone, life=self
         )
         try:
             with self._scope:
