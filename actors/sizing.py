@@ -123,6 +123,15 @@ class Sizing:
 
         batch.decide(write)
         self._tell_drift(intent, drift, rules, batch)
+        self._tell_withheld(intent, decided.withheld, batch)
+
+    def _tell_withheld(self, intent: Intent, refusal: Refusal | None, batch: "_Batch") -> None:
+        """A reversal that only closes: a change of its own, as with a drift."""
+        if refusal is None:
+            return
+        told = {"alert_id": intent.alert_id, "code": refusal.code, "detail": f"only closed: {refusal.detail}"}
+        self.account.log.warning("entry_withheld", **told)
+        batch.changes.append(lambda ledger: ledger.note(Kind.ALARM, account=intent.account, **told))
 
     def _tell_drift(self, intent: Intent, drift: str | None, rules: Rules, batch: "_Batch") -> None:
         """A strategy's alert was missed, or refused: that is an alarm, unless its position is followed. It is

@@ -177,11 +177,17 @@ def test_an_alerts_sizing_overrides_the_configured_one() -> None:
         {"method": 5},
         {"leverage": 5},
         {"nan": "guess"},
+        {"atr_timeframe": "1M"},
+        {"atr_timeframe": "99999h"},
+        {"target": "NaN"},
         {"atr_period": 0},
         {"atr_period": 1.5},
         {"atr_multiplier": 0},
         {"kelly": 5},
         {"kelly": {"payoff": 0}},
+        {"kelly": {"estimate": 1}},
+        {"kelly": {"min_trades": 0}},
+        {"kelly": {"min_trades": 1.5}},
         {"kelly": {"payoff": -1}},
         {"kelly": {"payoff": "NaN"}},
         {"kelly": {"payoff": "1_000"}},
@@ -216,7 +222,7 @@ def test_no_rules_of_an_alert_crash_or_size_nonsense(given: dict[str, Any], meth
         return
     assert found.is_finite()
     assert found >= 0
-    if given.get("method", method) not in ("fixed_amount", "fixed_notional"):
+    if given.get("method", method) not in ("fixed_amount", "fixed_notional", "target_position"):
         assert found * 100 <= 10_000  # without a stop, never more than all of the equity
 
 

@@ -14,7 +14,7 @@ from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure, Order, TradingState
 from fks.domain.money import ZERO, plain, rough
 from fks.domain.orders import OrderType, Side, State
-from fks.domain.settings import Limits, RiskSettings
+from fks.domain.settings import Limits, RiskSettings, SizeLimits
 
 
 def position_after(exposure: Exposure, order: Order) -> Decimal:
@@ -92,6 +92,10 @@ def check(order: Order, price: Decimal | None, exposure: Exposure, limits: RiskS
     if not reduces(exposure, order):
         _check_deviation(order, price, limits)
         check_limits(order, price, exposure, limits)
+        own = limits.symbols.get(order.symbol)
+        if own is not None:
+            same = tuple(live for live in exposure.live if live.symbol == order.symbol)
+            _check_size(order, price, replace(exposure, live=same), own, order.symbol)
 
 
 def check_limits(
@@ -101,7 +105,17 @@ def check_limits(
     if reduces(exposure, order):
         return
     _check_loss(exposure, limits, whose)
-    _check_counts(exposure, limits, whose)
+    _check_rate(exposure, limits, whose)
+    _check_size(order, price, exposure, limits, whose)
+
+
+def _check_size(
+    order: Order, price: Decimal | None, exposure: Exposure, limits: SizeLimits, whose: str
+) -> None:
+    entries = sum(not is_exit(live) for live in exposure.live)
+    most = limits.max_open_orders
+    if most and entries >= most:
+        raise Refusal("risk.max_open_orders", f"{entries} orders are open, the {whose}'s limit is {most}")
     reference = order.price or order.stop_price or price
     if not (limits.max_order_notional or limits.max_position_notional):
         return
@@ -123,14 +137,9 @@ def _check_loss(exposure: Exposure, limits: Limits, whose: str) -> None:
         )
 
 
-def _check_counts(exposure: Exposure, limits: Limits, whose: str) -> None:
-    entries = [live for live in exposure.live if not is_exit(live)]
-    most = limits.max_open_orders
-    if most and len(entries) >= most:
-        raise Refusal(
-            "risk.max_open_orders", f"{len(entries)} orders are open, the {whose}'s limit is {most}"
-        )
-    recent = exposure.placed_last_minute + sum(live.state is State.PLANNED for live in entries)
+def _check_rate(exposure: Exposure, limits: Limits, whose: str) -> None:
+    waiting = (live for live in exposure.live if live.state is State.PLANNED and not is_exit(live))
+    recent = exposure.placed_last_minute + sum(1 for _ in waiting)
     most = limits.max_orders_per_minute
     if most and recent >= most:
         detail = f"{recent} orders within a minute, the {whose}'s limit is {most}"

@@ -3,16 +3,23 @@
 Formulas are those of the README's sizing table. Nothing here rounds up.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, assert_never
 
 import msgspec
+import numpy as np
 
+from fks.domain import kelly
 from fks.domain.alerts import Action, Alert, Target
+from fks.domain.candles import COLUMNS, Table, average_true_range, filled, seconds
 from fks.domain.errors import Refusal
 from fks.domain.messages import Balance, Market
-from fks.domain.money import ZERO, parse_decimal
-from fks.domain.settings import SizingSettings
+from fks.domain.money import ZERO, parse_decimal, plain
+from fks.domain.settings import KellySettings, SizingSettings
+from fks.domain.trades import RoundTrip
+
+_MOST_CANDLES = 1000  # that exchanges tell at once
 
 
 def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
@@ -24,7 +31,10 @@ def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
         if name not in SizingSettings.__struct_fields__:
             raise Refusal("alert.schema", f"sizing has the unknown key {name[:40]!r}", "sizing")
         if name == "kelly" and isinstance(value, dict):
-            given[name] = {key: _number(f"kelly.{key[:40]}", one) for key, one in value.items()}
+            given[name] = {
+                key: one if key == "estimate" else _number(f"kelly.{key[:40]}", one)
+                for key, one in value.items()
+            }
         elif name not in ("method", "atr_timeframe", "nan", "kelly"):
             given[name] = _number(name, value)
     merged: dict[str, Any] = msgspec.structs.asdict(rules) | given
@@ -32,14 +42,22 @@ def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
         result = msgspec.convert(merged, SizingSettings)
     except msgspec.ValidationError as error:
         raise Refusal("alert.schema", f"sizing: {error}", "sizing") from None
-    kelly = result.kelly
-    if any(not 0 <= one <= 1 for one in (result.pct, result.risk_pct, kelly.win_rate, kelly.fraction)):
+    _check_shares(result)
+    return result
+
+
+def _check_shares(rules: SizingSettings) -> None:
+    own = rules.kelly
+    if any(not 0 <= one <= 1 for one in (rules.pct, rules.risk_pct, own.win_rate, own.fraction)):
         detail = "sizing: pct, risk_pct, kelly.win_rate and kelly.fraction are shares between 0 and 1"
         raise Refusal("alert.number", detail, "sizing")
-    if kelly.payoff <= 0 or result.atr_multiplier <= 0 or result.atr_period < 1:
-        detail = "sizing: kelly.payoff, atr_multiplier and atr_period must be above zero"
+    if own.payoff <= 0 or own.min_trades < 1 or rules.atr_multiplier <= 0 or rules.atr_period < 1:
+        detail = "sizing: kelly.payoff, kelly.min_trades, atr_multiplier and atr_period must be above zero"
         raise Refusal("alert.number", detail, "sizing")
-    return result
+    try:
+        seconds(rules.atr_timeframe)
+    except ValueError as error:
+        raise Refusal("alert.schema", f"sizing.atr_timeframe: {error}", "sizing") from None
 
 
 def _number(name: str, value: object) -> Any:
@@ -47,16 +65,39 @@ def _number(name: str, value: object) -> Any:
         number = parse_decimal(value)
     except ValueError as error:
         raise Refusal("alert.number", f"sizing.{name}: {error}", "sizing") from None
-    if name == "atr_period" and number != int(number):
-        raise Refusal("alert.number", "sizing.atr_period must be a whole number", "sizing")
-    return int(number) if name == "atr_period" else number
+    whole = name in ("atr_period", "kelly.min_trades")
+    if whole and number != int(number):
+        raise Refusal("alert.number", f"sizing.{name} must be a whole number", "sizing")
+    return int(number) if whole else number
 
 
 def needs_equity(alert: Alert, rules: SizingSettings) -> bool:
     """Whether `amount_for` will ask for the equity, so that nobody fetches a balance for nothing."""
     if alert.amount is not None or alert.notional is not None:
         return False
-    return alert.percent is not None or rules.method not in ("fixed_amount", "fixed_notional")
+    return alert.percent is not None or rules.method not in (
+        "fixed_amount",
+        "fixed_notional",
+        "target_position",
+    )
+
+
+def needs_candles(alert: Alert, rules: SizingSettings) -> bool:
+    """Whether `amount_for` will ask for candles."""
+    return needs_equity(alert, rules) and alert.percent is None and rules.method == "volatility_adjusted"
+
+
+def needs_trips(alert: Alert, rules: SizingSettings) -> bool:
+    """Whether `amount_for` will ask for closed round trips."""
+    by_kelly = rules.method == "kelly" and rules.kelly.estimate
+    return needs_equity(alert, rules) and alert.percent is None and by_kelly
+
+
+def candle_count(rules: SizingSettings) -> int:
+    """How many to ask for: Wilder's average remembers, so that after ten periods its beginning weighs
+    less than 0.01 %. The one that is not over is among them.
+    """
+    return min(11 * rules.atr_period + 2, _MOST_CANDLES)
 
 
 def equity(balance: Balance, quote: str, last_prices: dict[str, Decimal]) -> Decimal:
@@ -75,11 +116,22 @@ def equity(balance: Balance, quote: str, last_prices: dict[str, Decimal]) -> Dec
 
 
 def amount_for(
-    alert: Alert, rules: SizingSettings, *, price: Decimal | None, equity: Decimal | None
+    alert: Alert,
+    rules: SizingSettings,
+    *,
+    price: Decimal | None,
+    equity: Decimal | None,
+    held: Decimal = ZERO,
+    candles: Table | None = None,
+    trips: Sequence[RoundTrip] = (),
 ) -> Decimal:
-    """Base units to trade, unrounded. `price`: the limit price, or the last one. Raises Refusal."""
+    """Base units to trade, unrounded. `price`: the limit price, or the last one. `held`: the signed
+    position with all that is pending. `candles`: closed, quote units. `trips`: closed. Raises Refusal.
+    """
     if alert.amount is not None:
         return alert.amount
+    if rules.method == "target_position" and alert.notional is None and alert.percent is None:
+        return _to_target(alert, rules.target, held)
     if price is None or price <= 0:
         raise Refusal("sizing.no_price", "there is no price to size with: try again, or give amount")
     if alert.notional is not None:
@@ -94,7 +146,44 @@ def amount_for(
         raise Refusal("sizing.no_equity", f"the account's equity is {equity}: there is nothing to trade with")
     if alert.percent is not None:
         return equity * alert.percent / 100 / price
+    if rules.method == "volatility_adjusted":
+        return equity * rules.risk_pct / (_volatility(rules, candles) * rules.atr_multiplier)
+    if rules.method == "kelly":
+        return equity * rules.kelly.fraction * _edge(rules.kelly, trips) / price
     return _by_equity(alert, rules, price, equity)
+
+
+def _to_target(alert: Alert, target: Decimal, held: Decimal) -> Decimal:
+    """What an alert's buy or sell still has to trade: a repeated one has nothing left."""
+    missing = target - held if alert.action is Action.BUY else held - target
+    if missing <= 0:
+        detail = (
+            f"the position is {plain(held)} with what is pending, the target {plain(target)}: "
+            f"nothing to {alert.action}"
+        )
+        raise Refusal("sizing.at_target", detail, "sizing")
+    return missing
+
+
+def _edge(rules: KellySettings, trips: Sequence[RoundTrip]) -> Decimal:
+    edge = kelly.estimated(trips, rules) if rules.estimate else kelly.edge(rules.win_rate, rules.payoff)
+    if edge <= 0:
+        raise Refusal("sizing.no_edge", f"kelly: the edge is {edge:.4f}, so the size is zero")
+    return edge
+
+
+def _volatility(rules: SizingSettings, table: Table | None) -> Decimal:
+    """The average true range in quote units, above zero; an IEEE double, exactly."""
+    needed = rules.atr_period + 1
+    known = filled(np.empty((0, len(COLUMNS))) if table is None else table, rules.nan)
+    if len(known) < needed:
+        detail = f"{len(known)} closed candles of {rules.atr_timeframe} are known, {needed} are needed"
+        raise Refusal("sizing.no_candles", detail, "sizing")
+    average = average_true_range(known, rules.atr_period)
+    if not average:
+        detail = f"the price has not moved in {len(known)} candles of {rules.atr_timeframe}"
+        raise Refusal("sizing.no_volatility", detail, "sizing")
+    return Decimal(average)
 
 
 def _by_equity(alert: Alert, rules: SizingSettings, price: Decimal, equity: Decimal) -> Decimal:
@@ -106,16 +195,8 @@ def _by_equity(alert: Alert, rules: SizingSettings, price: Decimal, equity: Deci
             if stop is None:
                 raise Refusal("sizing.no_stop", "risk_based needs a stop_loss in the alert", "stop_loss")
             return equity * rules.risk_pct / abs(price - stop)
-        case "kelly":
-            # J. L. Kelly, "A New Interpretation of Information Rate" (1956): f* = w - (1 - w) / b
-            edge = rules.kelly.win_rate - (1 - rules.kelly.win_rate) / rules.kelly.payoff
-            if edge <= 0:
-                raise Refusal("sizing.no_edge", f"kelly: the edge is {edge:.4f}, so the size is zero")
-            return equity * rules.kelly.fraction * edge / price
-        case "volatility_adjusted":
-            raise Refusal("sizing.unsupported", "volatility_adjusted sizing is not available yet", "sizing")
-        case "fixed_amount" | "fixed_notional":
-            raise AssertionError("sized without the equity")
+        case "kelly" | "volatility_adjusted" | "fixed_amount" | "fixed_notional" | "target_position":
+            raise AssertionError("sized before")
         case _:
             assert_never(rules.method)
 

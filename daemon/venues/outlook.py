@@ -1,19 +1,23 @@
 """What must be known of an account to decide one alert, gathered in bounded time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import trio
 
-from fks.domain import sizing, strategy
+from fks.domain import kelly, risk_entry, sizing, strategy
 from fks.domain.alerts import Action, Alert
+from fks.domain.candles import Table
+from fks.domain.decide import may_exit
 from fks.domain.errors import Transient
 from fks.domain.messages import Balance, Exposure, Market, TradingState
 from fks.domain.orders import OrderType
 from fks.domain.settings import OnDrift, RiskSettings, SizingSettings, StrategySettings
+from fks.domain.trades import RoundTrip, TripQuery, Trips
 from fks.domain.view import Rules, View
 from fks.venues.account import Account
+from fks.venues.history import History
 
 PRICE_AGE_S = 1.0
 HOLDING_PRICE_AGE_S = 60.0  # of what is merely counted as equity
@@ -27,8 +31,13 @@ class Outlook:
     account: Account
     size: SizingSettings
     limits: RiskSettings
+    trades: Callable[[TripQuery], Awaitable[Trips]]
     strategies: Mapping[str, StrategySettings] = field(default_factory=dict)
     on_drift: OnDrift = "alarm"
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", History(self.account.venue))
 
     def rules(self, alert: Alert) -> Rules:
         """What is configured for the alert: its strategy's own where that has a table."""
@@ -47,14 +56,14 @@ class Outlook:
         self, alert: Alert, market: Market, exposure: Exposure, trading: TradingState, balance: Balance | None
     ) -> View | None:
         """None when something that the decision needs is not to be had at the moment. Raises Refusal."""
-        price = await self.account.quotes.last(market.symbol, PRICE_AGE_S)
-        if price is None and alert.price is not None:
+        ticker = await self.account.quotes.ticker(market.symbol, PRICE_AGE_S)
+        if ticker is None and alert.price is not None:
             # Where no price is known at all (the paper exchange), the alert's own is the first one.
             self.account.venue.hint(market.symbol, alert.price)
-            price = await self.account.quotes.last(market.symbol, PRICE_AGE_S)
+            ticker = await self.account.quotes.ticker(market.symbol, PRICE_AGE_S)
         rules = sizing.effective_rules(alert, self.rules(alert).size)
         wants_equity = not strategy.closes(alert) and sizing.needs_equity(alert, rules)
-        if price is None and (wants_equity or self._needs_price(alert)):
+        if ticker is None and (wants_equity or self._needs_price(alert, market)):
             return None
         if balance is None and wants_equity:
             return None
@@ -63,18 +72,54 @@ class Outlook:
         except Transient as error:
             self.account.log.warning("position_unknown", reason=str(error))
             return None
+        try:
+            candles = await self._candles(alert, market, rules)
+            trips = await self._trips(alert, rules)
+        except Transient as error:
+            self.account.log.warning("history_unknown", reason=str(error))
+            return None
         return View(
             market=market,
             features=self.account.venue.features,
             exposure=exposure,
             trading=trading,
             now=self.account.wall(),
-            price=price,
+            price=ticker.last if ticker else None,
+            price_time=ticker.time or None if ticker else None,
             equity=await self._equity(balance, market) if balance and wants_equity else None,
             free_base=balance.free.get(market.base, Decimal(0)) if balance else None,
             total_base=balance.total.get(market.base, Decimal(0)) if balance else None,
             position=position,
+            last_entry=await self._last_entry(market),
+            candles=candles,
+            trips=trips,
         )
+
+    async def _candles(self, alert: Alert, market: Market, rules: SizingSettings) -> Table | None:
+        """Those that size the alert, if any do. Raises Transient."""
+        if strategy.closes(alert) or not sizing.needs_candles(alert, rules):
+            return None
+        count = sizing.candle_count(rules)
+        return await self.history.closed(market.symbol, rules.atr_timeframe, count, self.account.wall())
+
+    async def _trips(self, alert: Alert, rules: SizingSettings) -> tuple[RoundTrip, ...]:
+        """The closed ones of the alert's strategy, if they size it. Raises Transient."""
+        if strategy.closes(alert) or not sizing.needs_trips(alert, rules):
+            return ()
+        wanted = TripQuery(account=self.account.name, strategy=alert.strategy or "", limit=kelly.KEPT)
+        with trio.move_on_after(BALANCE_PATIENCE_S):
+            return tuple(trip for _, trip in (await self.trades(wanted)).closed)
+        raise Transient("the journal's trades are not counted yet")
+
+    async def _last_entry(self, market: Market) -> float | None:
+        """Read after the exposure: an entry that has ended since then is seen here, or in both."""
+        if not self.limits.cooldown_s:
+            return None
+        since = self.account.wall() - self.limits.cooldown_s
+        found: float | None = await self.account.journal.read(
+            lambda ledger: ledger.last_entry(self.account.name, market.symbol, since)
+        )
+        return found
 
     async def _position(self, alert: Alert, market: Market) -> Decimal | None:
         """The exchange's own position where the alert closes it. Raises Transient."""
@@ -86,17 +131,22 @@ class Outlook:
             return next((one.amount for one in positions if one.symbol == market.symbol), Decimal(0))
         raise Transient("the exchange does not tell its positions in time")
 
-    def _needs_price(self, alert: Alert) -> bool:
+    def _needs_price(self, alert: Alert, market: Market) -> bool:
         if strategy.closes(alert):
             return False
+        if risk_entry.needs_price(alert, self.limits) and not self._exits(alert, market):
+            return True
         rules = self.rules(alert)
-        some = (rules.limits, rules.own) if rules.own is not None else (rules.limits,)
-        limited = any(one.max_order_notional or one.max_position_notional for one in some)
+        some = (rules.limits, rules.own, self.limits.symbols.get(market.symbol))
+        limited = any(one.max_order_notional or one.max_position_notional for one in some if one)
         relative = alert.stop_loss is not None or bool(alert.take_profit) or alert.amount is None
         if alert.order_type is OrderType.LIMIT and self.limits.max_price_deviation:
             return True
         brings_its_own = alert.order_type not in (OrderType.MARKET, OrderType.TRAILING_STOP)
         return (limited or relative) and not brings_its_own
+
+    def _exits(self, alert: Alert, market: Market) -> bool:
+        return may_exit(alert) or (market.kind == "spot" and alert.action is Action.SELL)
 
     async def balance(self, alerts: Sequence[Alert]) -> Balance | None:
         """Fetched only when one of the alerts is sized by it; None also when it does not come in time."""
