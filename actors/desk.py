@@ -4,10 +4,12 @@ Every route but health and metrics wants the admin token. Handlers are thin: a q
 one change through it, and a view.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeVar
 
+import trio
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -16,10 +18,11 @@ from werkzeug.exceptions import Conflict, NotFound
 from fks.domain import views
 from fks.domain.documents import AlertChainView, CancelRequest, TradingRequest
 from fks.domain.errors import Refusal
-from fks.domain.messages import AccountStatus, Event, Fill, Order, Ticker, TradingState
+from fks.domain.messages import AccountStatus, Event, Fill, Order, Position, Ticker
 from fks.domain.orders import State
 from fks.domain.outcome import AlertState
 from fks.domain.secret import Secret
+from fks.domain.trades import TripQuery, Trips
 from fks.infra import health
 from fks.infra.console import Console
 from fks.infra.desk_http import (
@@ -27,6 +30,7 @@ from fks.infra.desk_http import (
     json_reply,
     page_reply,
     query_after,
+    query_before,
     query_limit,
     query_state,
     read_body,
@@ -40,16 +44,22 @@ from fks.ledger import Journal, Reader
 R = TypeVar("R")
 
 READ_S = 5.0
+FOLD_S = 9.0  # the first look at a long journal's trades; what was done by then is kept
 BY = "admin"  # who, in the journal's record of a change
 
 
 @dataclass(frozen=True)
 class DeskDeps:
-    """What the desk is given. `ticker` raises Transient or Refusal, `lint` raises Refusal."""
+    """What the desk is given. `ticker` raises Transient or Refusal, `lint` raises Refusal.
+
+    `prices` are an account's last ones by symbol, told within two seconds.
+    """
 
     journal: Journal
     accounts: Mapping[str, Latest[AccountStatus]]
     ticker: Callable[[str, str], Awaitable[Ticker]]  # account, symbol
+    prices: Callable[[str, Collection[str]], Awaitable[Mapping[str, Decimal]]]  # those that are told in time
+    trades: Callable[[TripQuery], Awaitable[Trips]]  # raises what the journal's read raises
     lint: Callable[[bytes], Awaitable[dict[str, Any]]]
     metrics: Callable[[], bytes]
     unready: Callable[[], Sequence[str]]  # why alerts are not accepted; empty: they are
@@ -88,6 +98,7 @@ class _Desk:
             ("DELETE", "/v1/orders/<order_id>", self.cancel_order),
             ("POST", "/v1/cancel", self.cancel_all),
             ("GET", "/v1/positions", self.positions),
+            ("GET", "/v1/trades", self.trades),
             ("GET", "/v1/balance", self.balance),
             ("GET", "/v1/accounts", self.accounts),
             ("GET", "/v1/ticker", self.ticker),
@@ -165,8 +176,49 @@ class _Desk:
 
     async def positions(self) -> Response:
         account = request.args.get("account")
-        rows = await self._read(lambda reader: reader.positions(account))
-        return json_reply({"positions": [views.position_view(position) for position in rows]})
+        rows, shares = await self._read(
+            lambda reader: (reader.positions(account), reader.strategy_positions(account))
+        )
+        prices = await self._last_prices(rows)
+        return json_reply({"positions": views.position_views(rows, shares, prices)})
+
+    async def _last_prices(self, positions: Sequence[Position]) -> dict[tuple[str, str], Decimal]:
+        """The last prices of what is held, by account and symbol; all accounts are asked together."""
+        held: dict[str, set[str]] = {}
+        for one in positions:
+            if one.amount:
+                held.setdefault(one.account, set()).add(one.symbol)
+        found: dict[tuple[str, str], Decimal] = {}
+
+        async def ask(account: str, symbols: set[str]) -> None:
+            prices = await self._deps.prices(account, symbols)
+            found.update({(account, symbol): price for symbol, price in prices.items()})
+
+        async with trio.open_nursery() as nursery:
+            for account, symbols in held.items():
+                nursery.start_soon(ask, account, symbols)
+        return found
+
+    async def trades(self) -> Response:
+        """Open ones come with every page: they are few, and have no number yet."""
+        limit, asked = query_limit(), request.args
+        with trio.fail_after(FOLD_S):
+            found = await self._deps.trades(
+                TripQuery(
+                    account=asked.get("account"),
+                    strategy=asked.get("strategy"),
+                    before=query_before(),
+                    limit=limit + 1,
+                )
+            )
+        page, more = found.closed[:limit], len(found.closed) > limit
+        return json_reply(
+            {
+                "trades": [views.trade_view(trip, number) for number, trip in page],
+                "open": [views.trade_view(trip) for trip in found.still_open],
+                "next": str(page[-1][0]) if more else None,
+            }
+        )
 
     async def balance(self) -> Response:
         """An account whose balance was never read has no currencies yet."""
@@ -187,9 +239,8 @@ class _Desk:
 
     async def trading(self) -> Response:
         """`state` holds for all; an account's own can only make it stricter."""
-        states = await self._read(lambda reader: reader.trading())
-        own = {name: states.get(name, TradingState.ACTIVE).value for name in self._deps.accounts}
-        return json_reply({"state": states.get(None, TradingState.ACTIVE).value, "accounts": own})
+        records = await self._read(lambda reader: reader.trading_records())
+        return json_reply(views.trading_view(records, list(self._deps.accounts)))
 
     async def set_trading(self) -> Response:
         wish = await read_body(TradingRequest)

@@ -69,4 +69,10 @@ class Linter:
         )
         decision = decide(intent, view, outlook.rules(new.alert))
         orders = [views.order_view(order) for order in decision.orders]
-        return {"orders": orders, "cancels": list(decision.cancel), "drift": noticed(intent, view)}
+        withheld = preview.refusal_view(decision.withheld) if decision.withheld else None
+        return {
+            "orders": orders,
+            "cancels": list(decision.cancel),
+            "drift": noticed(intent, view),
+            "withheld": withheld,  # why a reversal only closes
+        }

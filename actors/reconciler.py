@@ -15,6 +15,7 @@ import trio
 from fks.domain.errors import Transient
 from fks.domain.messages import Look
 from fks.domain.reconcile import Drift, Findings, compare_orders, compare_positions
+from fks.domain.trading_state import DRIFT, Breach
 from fks.kernel import Restart
 from fks.venues.account import Account
 
@@ -34,6 +35,7 @@ class Reconciler:
     tasks: trio.Nursery
     account: Account
     on_drift: OnDrift
+    reduces: bool = False  # a drift takes the account to reduce-only
     _drifts: dict[str, Drift] = field(init=False, default_factory=dict)  # reported, not over
     _foreign: set[str] = field(init=False, default_factory=set)
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
@@ -107,6 +109,8 @@ class Reconciler:
             if self._drifts.get(drift.symbol) != drift:  # an alarm each time it changes, not each minute
                 numbers = f"book {drift.booked}, exchange {drift.actual}, difference {drift.difference}"
                 await account.alarm("drift", f"{drift.symbol}: {numbers}")
+                if self.reduces:
+                    await account.restrict([Breach(DRIFT, f"{drift.symbol}: {numbers}", account.wall())])
         for symbol in self._drifts.keys() - {drift.symbol for drift in found.drifts}:
             self.on_drift(account.name, symbol, float(Decimal(0)))
             account.log.info("drift_over", symbol=symbol)

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,7 @@ from trio.testing import wait_all_tasks_blocked
 from fks.actors.journal import JournalActor
 from fks.actors.supervisor import Daemon
 from fks.domain import replies
+from fks.domain.attribution import Attribution
 from fks.domain.auth import sign
 from fks.domain.errors import Misconfigured
 from fks.domain.events import Kind, order_event
@@ -293,10 +294,7 @@ class Replay:
     # --- what came of it
 
     def _result(self, ledger: Reader) -> Replayed:
-        accounts = self.loaded.settings.exchanges
-        done, still_open = round_trips(
-            [one for name in accounts for one in _executions(ledger, name)], self._steps()
-        )
+        done, still_open = round_trips(_executions(ledger), self._steps())
         refused = [*self._refused, *(_refusal(ledger, *one) for one in self._came_to_nothing(ledger))]
         last, alarms, orders = _chain(ledger)
         return Replayed(
@@ -340,13 +338,12 @@ def _standard(sent: Sent) -> dict[bytes, bytes]:
     }
 
 
-def _executions(ledger: Reader, account: str) -> list[Execution]:
-    found = []
-    for order, fill in ledger.account_fills(account):
-        alert = next((one.alert for one in ledger.intents_of(order.alert_id) if one.account == account), None)
-        strategy = (alert.strategy if alert else None) or ""
-        found.append(Execution(order, fill, strategy, alert.price if alert else None))
-    return found
+def _executions(ledger: Reader) -> Iterator[Execution]:
+    whose, after = Attribution(), 0
+    while (chunk := ledger.executions(after))[0]:
+        executions, after = chunk
+        for one in executions:
+            yield from whose.parts(one)
 
 
 def _refusal(ledger: Reader, alert_id: str, time: float, line: int) -> Refused:

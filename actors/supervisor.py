@@ -7,9 +7,10 @@ exchange → journal; the journal's fan-out is the only thing that wakes anybody
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
 from socket import socket
@@ -24,17 +25,19 @@ from fks.actors.desk import DeskDeps, make_desk
 from fks.actors.exchange import Exchange
 from fks.actors.follower import Follower
 from fks.actors.front import MAX_BODY, Front, Waiters
+from fks.actors.guard import Guard
 from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
 from fks.actors.metrics import MetricsActor
 from fks.actors.reconciler import Reconciler
 from fks.actors.sentinel import Sentinel
 from fks.actors.sizing import Sizing
+from fks.actors.trades import Trades
 from fks.domain.addresses import networks
 from fks.domain.errors import Overloaded, Refusal
 from fks.domain.events import Kind, wakes
 from fks.domain.gate import GateRules, gate_rules
-from fks.domain.messages import Event, Look, Ticker
+from fks.domain.messages import Event, Look, Market, Ticker
 from fks.domain.orders import State
 from fks.domain.secret import Secret
 from fks.infra.audit import AuditExporter
@@ -54,6 +57,7 @@ from fks.venues.trio_ccxt import exchange_ids
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
 BACKLOG_S = 0.5
+DESK_PRICE_AGE_S = 10.0
 REFUSAL_S = 3.0  # how long a refusal of the journal speaks against taking more
 
 log = structlog.get_logger(actor="supervisor")
@@ -90,6 +94,10 @@ class Daemon:
     stopping: trio.Event = field(default_factory=trio.Event)  # for the two servers
     closed: list[trio.Event] = field(default_factory=list)  # by them, when their last reply is out
     hurry: trio.CancelScope = field(default_factory=trio.CancelScope)
+    trades: Trades = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trades = Trades(self.journal, self._markets)
 
     async def run(self, task_status: trio.TaskStatus[Running]) -> None:
         """The journal outlives everybody who writes to it."""
@@ -161,14 +169,21 @@ class Daemon:
         account = await maker.make(name)
         self.accounts[name] = account
         outlook = Outlook(
-            account, settings.sizing, settings.risk, settings.strategies, settings.webhook.on_drift
+            account,
+            settings.sizing,
+            settings.risk,
+            self.trades,
+            settings.strategies,
+            settings.webhook.on_drift,
         )
-        drift = self.metrics.drift
+        drift, reduces = self.metrics.drift, settings.risk.on_position_drift == "reduce"
+        unprotected = self.metrics.unprotected
         makers: dict[str, tuple[Make[Look], Restart]] = {
             "exchange": (lambda tasks: Exchange(tasks, account, settings.symbols), Exchange.RESTART),
             "sizing": (lambda tasks: Sizing(tasks, outlook), Sizing.RESTART),
             "follower": (lambda tasks: Follower(tasks, account), Follower.RESTART),
-            "reconciler": (lambda tasks: Reconciler(tasks, account, drift), Reconciler.RESTART),
+            "reconciler": (lambda tasks: Reconciler(tasks, account, drift, reduces), Reconciler.RESTART),
+            "guard": (lambda tasks: Guard(tasks, account, settings.risk, unprotected), Guard.RESTART),
         }
         boxes = self.mailboxes[name] = {}
         for actor, (make, policy) in makers.items():
@@ -215,6 +230,8 @@ class Daemon:
                 journal=self.journal,
                 accounts={name: account.status for name, account in self.accounts.items()},
                 ticker=self._ticker,
+                prices=self._prices,
+                trades=self.trades,
                 lint=Linter(self.journal, rules, outlooks, self.wall),
                 metrics=self.metrics.text,
                 unready=self._unready,
@@ -271,6 +288,17 @@ class Daemon:
         if account is None or account.index is None:
             raise Refusal("alert.account", f"there is no account {name[:60]!r} with markets", "exchange")
         return await account.venue.ticker(account.index.resolve(symbol).symbol)
+
+    async def _prices(self, name: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        """To look at: of an exchange that did not answer last time, nobody waits for a price."""
+        account = self.accounts.get(name)
+        if account is None or account.index is None or not account.status.get().reachable:
+            return {}
+        return await account.quotes.all(symbols, DESK_PRICE_AGE_S)
+
+    def _markets(self) -> dict[str, Mapping[str, Market]]:
+        """Of the accounts that know theirs."""
+        return {name: one.venue.markets() for name, one in self.accounts.items() if one.index is not None}
 
     def _unready(self) -> list[str]:
         reasons = ["the daemon is stopping"] if self.draining else []

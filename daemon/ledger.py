@@ -25,10 +25,13 @@ from fks.domain.messages import (
     Order,
     Position,
     Report,
+    TradingRecord,
     TradingState,
 )
 from fks.domain.orders import State
 from fks.domain.outcome import AlertState
+from fks.domain.trades import Execution
+from fks.domain.trading_state import Peak
 from fks.kernel import Ref, Reply, ask, in_thread
 
 R = TypeVar("R")
@@ -72,6 +75,10 @@ class Reader(Protocol):
         ...
 
     def exposure(self, account: str, now: float) -> Exposure: ...
+    def last_entry(self, account: str, symbol: str, since: float) -> float | None:
+        """When an order that may open a position was last sent after `since`; UTC seconds."""
+        ...
+
     def shares(self, account: str, symbol: str) -> dict[str, Decimal]:
         """The named strategies' signed positions."""
         ...
@@ -97,6 +104,13 @@ class Reader(Protocol):
         """Every fill of an account with its order, oldest first: what the paper exchange is rebuilt from."""
         ...
 
+    def executions(self, after: int, limit: int = 1000) -> tuple[list[Execution], int]:
+        """The next fills of all accounts in the order of their recording, and where those that follow begin.
+
+        `alert_price` is the alert's own, else the last price when the order was sized.
+        """
+        ...
+
     def intents_of(self, alert_id: str) -> list[Intent]: ...
     def alert_state(self, alert_id: str) -> AlertState | None: ...
     def alert(self, alert_id: str) -> dict[str, Any] | None:
@@ -110,6 +124,10 @@ class Reader(Protocol):
         ...
 
     def positions(self, account: str | None = None) -> list[Position]: ...
+    def strategy_positions(self, account: str | None = None) -> list[tuple[str, Position]]:
+        """The named strategies' shares of the positions."""
+        ...
+
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         """Of the chain, with `seq` above `after`, in order."""
         ...
@@ -120,6 +138,18 @@ class Reader(Protocol):
 
     def trading(self) -> dict[str | None, TradingState]:
         """Trading state by account; None is the global one. Absent means active."""
+        ...
+
+    def trading_records(self) -> dict[str | None, TradingRecord]:
+        """The same, with who, when and why."""
+        ...
+
+    def fills_after(self, account: str, n: int, limit: int) -> list[tuple[int, Order, Fill]]:
+        """Its fills behind number `n`, each with its number and order, in the order of their recording."""
+        ...
+
+    def equity_peak(self, account: str) -> Peak | None:
+        """The highest equity that was recorded."""
         ...
 
 
@@ -212,7 +242,16 @@ class Ledger(Reader, Protocol):
         """
         ...
 
-    def set_trading(self, account: str | None, state: TradingState, by: str, now: float) -> None: ...
+    def set_trading(
+        self, account: str | None, state: TradingState, by: str, now: float, *, why: str = ""
+    ) -> None:
+        """`why` is a rule's own reason: without one it is a human's word."""
+        ...
+
+    def set_equity_peak(self, account: str, peak: Peak) -> None: ...
+    def note_unprotected(self, entry: Order, detail: str, now: float) -> bool:
+        """An alarm `position.unprotected`, once an entry; whether this was the one. Raises JournalFull."""
+        ...
 
     def note(self, kind: str, *, account: str | None = None, **data: Any) -> None:
         """An event that changes nothing else: start, stop, alarm, refused request."""

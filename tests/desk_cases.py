@@ -1,7 +1,7 @@
 """A desk over a journal in memory, and a client of it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, cast
@@ -12,6 +12,7 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from fks.actors.desk import DeskDeps, make_desk
+from fks.actors.trades import Trades
 from fks.domain.errors import Refusal
 from fks.domain.messages import AccountStatus, Event, Ticker
 from fks.domain.secret import Secret
@@ -31,6 +32,7 @@ class Desk:
         self.events = Broadcast[list[Event]]()
         self.unready: list[str] = []
         self.quote: Ticker | Exception = Ticker("BTC/USDT", Decimal("50000.10"))
+        self.prices: dict[str, dict[str, Decimal]] = {}  # by account and symbol
         self.linted: list[bytes] = []
         self.accounts = {
             "paper": Latest(AccountStatus(account="paper", type="paper", ready=True, reason="")),
@@ -41,6 +43,8 @@ class Desk:
                 journal=self.journal,
                 accounts=self.accounts,
                 ticker=self._ticker,
+                prices=self._prices,
+                trades=Trades(self.journal, dict),
                 lint=self._lint,
                 metrics=lambda: b"fks_up 1\n",
                 unready=lambda: self.unready,
@@ -55,6 +59,9 @@ class Desk:
         if isinstance(self.quote, Exception):
             raise self.quote
         return replace(self.quote, symbol=f"{symbol} at {account}")
+
+    async def _prices(self, account: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        return {symbol: price for symbol, price in self.prices.get(account, {}).items() if symbol in symbols}
 
     async def _lint(self, body: bytes) -> dict[str, Any]:
         self.linted.append(body)

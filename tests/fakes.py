@@ -53,7 +53,7 @@ class InlineJournal(Journal):
     """Commits in the caller's task: a mock clock would jump over a worker thread's time."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = wall) -> None:
-        self.store = SqliteStore.open(path, wall=clock)
+        self.store = SqliteStore.open(path, wall=clock, durable=False)
         self.observers: list[Callable[[Sequence[Event]], object]] = []
         self.events: list[Event] = []
 

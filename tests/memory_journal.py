@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 import trio
 from msgspec.structs import replace
 
-from fks.domain.messages import Event, Fill, Intent, Order, Position, TradingState
+from fks.domain.messages import Event, Fill, Intent, Order, Position, TradingRecord, TradingState
 from fks.domain.orders import Leg, OrderType, Side, State
+from fks.domain.trades import Execution
 from fks.ledger import Journal, Ledger, Reader
 
 R = TypeVar("R")
@@ -42,6 +43,7 @@ class MemoryLedger:
     order_rows: list[Order] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     position_rows: list[Position] = field(default_factory=list)
+    share_rows: list[tuple[str, Position]] = field(default_factory=list)
     chain: list[Event] = field(default_factory=list)
     trading_states: dict[str | None, TradingState] = field(default_factory=dict)
     changes: list[tuple[Any, ...]] = field(default_factory=list)
@@ -81,6 +83,14 @@ class MemoryLedger:
     def positions(self, account: str | None = None) -> list[Position]:
         return [one for one in self.position_rows if account in (None, one.account)]
 
+    def strategy_positions(self, account: str | None = None) -> list[tuple[str, Position]]:
+        return [one for one in self.share_rows if account in (None, one[1].account)]
+
+    def executions(self, after: int, limit: int = 1000) -> tuple[list[Execution], int]:
+        orders = {order.id: order for order in self.order_rows}
+        new = self.fills[after : after + limit]
+        return [Execution(orders[one.order_id], one) for one in new], after + len(new)
+
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         return [event for event in self.chain if event.seq > after][:limit]
 
@@ -89,6 +99,12 @@ class MemoryLedger:
 
     def trading(self) -> dict[str | None, TradingState]:
         return dict(self.trading_states)
+
+    def trading_records(self) -> dict[str | None, TradingRecord]:
+        return {
+            name: TradingRecord(state=state, by="admin", at=200.0)
+            for name, state in self.trading_states.items()
+        }
 
     def set_trading(self, account: str | None, state: TradingState, by: str, now: float) -> None:
         self.changes.append(("trading", account, state, by, now))

@@ -11,7 +11,9 @@ import trio
 from fakes import FakeMeter, FakeVenue, InlineJournal, wall
 from fks.actors.exchange import Exchange
 from fks.actors.follower import Follower
+from fks.actors.guard import Guard
 from fks.actors.sizing import Sizing
+from fks.actors.trades import Trades
 from fks.domain import ids
 from fks.domain.alerts import Alert, parse_alert
 from fks.domain.events import wakes
@@ -50,7 +52,9 @@ class Rig:
             wall=wall,
             patience_s=patience_s,
         )
-        self.outlook = Outlook(self.account, sizing or SizingSettings(), limits or RiskSettings())
+        trades = Trades(self.journal, dict)
+        self.outlook = Outlook(self.account, sizing or SizingSettings(), limits or RiskSettings(), trades)
+        self.unprotected = 0.0  # seconds, as the guard told last
         self.life: trio.CancelScope | None = None
 
     @asynccontextmanager
@@ -71,7 +75,7 @@ class Rig:
         self.account.tell(ready=False, connected=False)
 
     async def _live(self, scope: trio.CancelScope) -> None:
-        boxes = {name: mailbox(name, 1, Look) for name in ("exchange", "sizing", "follower")}
+        boxes = {name: mailbox(name, 1, Look) for name in ("exchange", "sizing", "follower", "guard")}
 
         def wake(events: Sequence[Event]) -> None:
             for event in events:
@@ -83,12 +87,21 @@ class Rig:
             "exchange": lambda tasks: Exchange(tasks, self.account, {}),
             "sizing": lambda tasks: Sizing(tasks, self.outlook),
             "follower": lambda tasks: Follower(tasks, self.account),
+            "guard": lambda tasks: Guard(tasks, self.account, self.outlook.limits, self._note),
         }
-        restart = {"exchange": Exchange.RESTART, "sizing": Sizing.RESTART, "follower": Follower.RESTART}
+        actors: dict[str, Any] = {
+            "exchange": Exchange,
+            "sizing": Sizing,
+            "follower": Follower,
+            "guard": Guard,
+        }
         with scope:
             async with trio.open_nursery() as nursery:
                 for name, (_, inbox) in boxes.items():
-                    nursery.start_soon(sustain, makers[name], inbox, restart[name], self.account.fail)
+                    nursery.start_soon(sustain, makers[name], inbox, actors[name].RESTART, self.account.fail)
+
+    def _note(self, _account: str, seconds: float) -> None:
+        self.unprotected = seconds
 
     async def send(self, **fields: Any) -> str:
         """Accept an alert as the front would; return its id."""

@@ -137,11 +137,17 @@ def test_desk_on_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_trading_state_of_one_account_or_all(
     invoke: Callable[..., Result], daemon: Daemon, command: str, state: str
 ) -> None:
-    reply = {"state": "halted", "accounts": {"alice": "active", "bob": "reduce"}}
+    loss = "today's loss is 120, the limit 100"
+    at = "2026-01-02T03:04:05Z"
+    halt = {"account": None, "state": "halted", "by": "admin", "at": at, "why": ""}
+    limit = {"account": "bob", "state": "reduce", "by": "risk.max_daily_loss", "at": at, "why": loss}
+    accounts = {"alice": "active", "bob": "reduce"}
+    reply = {"state": "halted", "accounts": accounts, "restrictions": [halt, limit]}
     daemon.replies["POST", "/v1/trading"] = 200, reply
     for result in (invoke(command), invoke(command, "alice")):
         assert result.exit_code == 0
-        assert result.stdout == "all accounts: halted\nbob: reduce\n"
+        told = f"bob: reduce by risk.max_daily_loss since {at}: {loss}"
+        assert result.stdout == f"all accounts: halted by admin since {at}\n{told}\n"
     sent = [json.loads(body) for *_, body in daemon.requests]
     assert sent == [{"state": state, "account": None}, {"state": state, "account": "alice"}]
 

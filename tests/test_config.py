@@ -92,7 +92,7 @@ def test_the_example_names_every_key_and_each_may_be_used(tmp_path: Path) -> Non
 
     said = set(dotted_keys(tomllib.loads(text)))
     said |= {re.sub(r"^(exchanges|strategies|symbols)\.[^.]+", r"\1.NAME", key) for key in said}
-    said |= {re.sub(r"\.steps\.[^.]+", ".steps.NAME", key) for key in said}
+    said |= {re.sub(r"\.(steps|symbols)\.[^.]+", r".\1.NAME", key) for key in said}
     assert set(dotted_names(Settings)) <= said
 
 

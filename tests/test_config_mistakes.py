@@ -79,6 +79,7 @@ BAD = [
     ("sizing.pct = 5", "sizing.pct: must be between 0 and 1 (a share of 1, not percent: 0.05 is 5 %)"),
     ("sizing.risk_pct = 0", "sizing.risk_pct: must be above 0 (raise it)"),
     ("sizing.atr_period = 0", "sizing.atr_period: must be at least 1 (raise it)"),
+    ('sizing.atr_timeframe = "1M"', "sizing.atr_timeframe: is not a timeframe (write 1m, 1h, 1d, ...)"),
     ('sizing.atr_timeframe = "hourly"', "sizing.atr_timeframe: is not a timeframe (write 1m, 1h, 1d, ...)"),
     ('sizing.method = "fixed_amount"', "sizing.amount: must be above 0 for the method fixed_amount (set it)"),
     (
@@ -90,8 +91,31 @@ BAD = [
         "sizing.kelly.win_rate = 55",
         "sizing.kelly.win_rate: must be between 0 and 1 (a share of 1, not percent: 0.05 is 5 %)",
     ),
+    ("sizing.kelly.min_trades = 0", "sizing.kelly.min_trades: must be at least 1 (raise it)"),
     ("sizing.kelly.payoff = 0", "sizing.kelly.payoff: must be above 0 (raise it)"),
     ("risk.max_daily_loss = -1", "risk.max_daily_loss: must be at least 0 (raise it)"),
+    ("risk.cooldown_s = -1", "risk.cooldown_s: must be at least 0 (raise it)"),
+    (
+        'risk.denied = ["BTCUSDT"]',
+        "risk.denied[0]: is not a market (write BASE/QUOTE or BASE/QUOTE:SETTLE)",
+    ),
+    (
+        'risk.symbols = { BTC = { max_order_notional = 5 } }',
+        "risk.symbols.BTC: the key is not a market (write BASE/QUOTE or BASE/QUOTE:SETTLE)",
+    ),
+    (
+        'risk.symbols."BTC/USDT".max_open_orders = -1',
+        'risk.symbols."BTC/USDT".max_open_orders: must be at least 0 (raise it)',
+    ),
+    (
+        'risk.hours = ["09:00-17:00", "mon-fri 9-17"]',
+        "risk.hours[1]: is no time window (write days and UTC times, such as mon-fri 08:00-17:00)",
+    ),
+    (
+        'risk.hours = ["mon-fry"]',
+        "risk.hours[0]: has a day that is none of mon, tue, wed, thu, fri, sat, sun "
+        "(write days and UTC times, such as mon-fri 08:00-17:00)",
+    ),
     (
         "risk.max_order_notional = 1e30",
         "risk.max_order_notional: out of range (1e-18 to 1e18) (write digits, such as 0.05)",

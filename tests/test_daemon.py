@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,11 @@ def test_a_signed_alert_becomes_a_filled_order(tmp_path: Path) -> None:
             "stop_loss": "open",
             "take_profit": "open",
         }
-        assert daemon.ask("/v1/positions")["positions"][0]["amount"] == "0.01"
+        (position,) = daemon.ask("/v1/positions")["positions"]
+        assert (position["amount"], position["last"]) == ("0.01", "50000")
+        assert Decimal(position["unrealized"]) == 500 - Decimal("0.01") * Decimal(position["average"])
+        (trade,) = daemon.ask("/v1/trades")["open"]
+        assert (trade["amount"], trade["entry"]) == ("0.01", position["average"])
 
 
 @pytest.mark.fault(26)

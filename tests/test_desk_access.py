@@ -15,6 +15,8 @@ def test_a_desk_without_a_token_is_not_made() -> None:
         journal=MemoryJournal(MemoryLedger()),
         accounts={},
         ticker=None,  # type: ignore[arg-type]
+        prices=None,  # type: ignore[arg-type]
+        trades=None,  # type: ignore[arg-type]
         lint=None,  # type: ignore[arg-type]
         metrics=bytes,
         unready=list,
@@ -36,6 +38,7 @@ ADMIN = [
     ("DELETE", "/v1/orders/q1"),
     ("POST", "/v1/cancel"),
     ("GET", "/v1/positions"),
+    ("GET", "/v1/trades"),
     ("GET", "/v1/balance"),
     ("GET", "/v1/accounts"),
     ("GET", "/v1/ticker"),

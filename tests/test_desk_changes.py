@@ -92,13 +92,19 @@ async def test_a_misspelt_command_changes_nothing(path: str, body: Any, field: s
 
 async def test_the_trading_state_is_set_for_all_or_for_one() -> None:
     desk = Desk()
-    everywhere = {"state": "active", "accounts": {"paper": "active", "binance": "active"}}
+    everywhere = {
+        "state": "active", "accounts": {"paper": "active", "binance": "active"}, "restrictions": [],
+    }  # fmt: skip
     assert await desk.json("/v1/trading") == everywhere
     await desk.send("POST", "/v1/trading", {"state": "halted", "account": "paper"})
     reply = await desk.send("POST", "/v1/trading", {"state": "reduce"})
     assert json.loads(await reply.get_data()) == {
         "state": "reduce",
         "accounts": {"paper": "halted", "binance": "active"},
+        "restrictions": [
+            {"account": name, "state": state, "by": "admin", "at": "1970-01-01T00:03:20.000Z", "why": ""}
+            for name, state in (("paper", "halted"), (None, "reduce"))
+        ],
     }
     assert desk.ledger.changes == [
         ("trading", "paper", TradingState.HALTED, "admin", 200.0),

@@ -60,11 +60,11 @@ def _openssl(folder: Path, options: str, *more: str) -> None:
 class Proxy:
     """`door`: what it is before."""
 
-    def __init__(self, name: str, folder: Path, certificates: Path, door: int) -> None:
+    def __init__(self, name: str, folder: Path, certificates: Path, door: tuple[str, int]) -> None:
         self.name = name
         self._folder = folder
         self._certificates = certificates
-        self._door = door
+        self._door = "{}:{}".format(*door)
         self._port, self._plain = _free_port(), _free_port()
 
     @contextmanager
@@ -102,7 +102,7 @@ class Proxy:
             "admin off": f"admin off\n\thttp_port {self._plain}\n\thttps_port {self._port}",
             "{$FKS_SITE:alerts.example.org} {": f"https://localhost:{self._port} {{\n"
             + ("" if certified else given),
-            "{$FKS_DOOR:127.0.0.1:8080}": f"127.0.0.1:{self._door}",
+            "{$FKS_DOOR:127.0.0.1:8080}": self._door,
         }
         if certified:
             changes |= {
@@ -114,7 +114,7 @@ class Proxy:
 
     def _nginx(self, certified: bool) -> list[str]:
         changes = {
-            "server 127.0.0.1:8080": f"server 127.0.0.1:{self._door}",
+            "server 127.0.0.1:8080": f"server {self._door}",
             "listen 443": f"listen 127.0.0.1:{self._port}",
             "/etc/ssl/fks/fullchain.pem": f"{self._certificates}/site.crt",
             "/etc/ssl/fks/privkey.pem": f"{self._certificates}/site.key",
@@ -185,7 +185,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     one.kill()
 
 
-MakeProxy = Callable[[int], Proxy]
+MakeProxy = Callable[[tuple[str, int]], Proxy]
 
 
 @pytest.fixture(params=NAMES)
@@ -196,7 +196,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, certificates: Path) -> 
 
 
 def test_an_alert_passes_and_nothing_but_the_doors_routes(make: MakeProxy, daemon: Daemon) -> None:
-    with make(daemon.door[1]).running() as proxy:
+    with make(daemon.door).running() as proxy:
         assert proxy.alert().json["status"] == "success"
         assert proxy.ask("GET", "/healthz").status == 200
         for path in (
@@ -214,13 +214,13 @@ def test_an_alert_passes_and_nothing_but_the_doors_routes(make: MakeProxy, daemo
 
 
 def test_the_senders_address_counts_and_not_what_he_says_of_it(make: MakeProxy, daemon: Daemon) -> None:
-    with make(daemon.door[1]).running() as proxy:
+    with make(daemon.door).running() as proxy:
         said = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
         assert proxy.alert(**said).status == 200, "the address is 127.0.0.1's, which is allowed"
 
 
 def test_only_tradingviews_certificate_opens_when_it_is_wanted(make: MakeProxy, daemon: Daemon) -> None:
-    with make(daemon.door[1]).running(certified=True) as proxy:
+    with make(daemon.door).running(certified=True) as proxy:
         assert proxy.alert("tradingview").status == 200
         assert proxy.alert().status == 403
         assert proxy.alert("stranger").status == 403
@@ -231,7 +231,7 @@ def test_a_daemon_that_hangs_or_is_gone_is_a_503_in_time(make: MakeProxy, tmp_pa
     (tmp_path / "daemon").mkdir()
     daemon = Daemon(tmp_path / "daemon").start()
     assert daemon.process is not None
-    with make(daemon.door[1]).running() as proxy:
+    with make(daemon.door).running() as proxy:
         daemon.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         reply = proxy.alert()
@@ -244,7 +244,7 @@ def test_a_daemon_that_hangs_or_is_gone_is_a_503_in_time(make: MakeProxy, tmp_pa
 
 def test_no_upgrade_and_no_forged_origin_comes_through(make: MakeProxy) -> None:
     heads: list[bytes] = []
-    with bind("127.0.0.1:0") as ear, make(ear.getsockname()[1]).running() as proxy:
+    with bind("127.0.0.1:0") as ear, make(ear.getsockname()).running() as proxy:
         listening = threading.Thread(target=_answer_once, args=(ear, heads))
         listening.start()
         proxy.ask(

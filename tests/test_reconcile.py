@@ -11,7 +11,7 @@ import trio
 
 from fakes import BTC, ETH, FakeVenue, wall
 from fks.actors.reconciler import Reconciler
-from fks.domain.messages import Balance, Look, Position, Report
+from fks.domain.messages import Balance, Look, Position, Report, TradingState
 from fks.domain.orders import State
 from fks.domain.reconcile import Drift, compare_orders, compare_positions
 from fks.kernel import mailbox, supervise
@@ -77,6 +77,28 @@ async def test_drift_raises_one_alarm_with_its_numbers_and_is_over_when_it_is_ov
         await trio.sleep(100)
         assert told[-1] == ("main", "BTC/USDT", 0.0)
         assert rig.account.status.get().reconciled_at > wall() - 100
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_drift_takes_the_account_to_reduce_only_where_so_configured(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        reconciler = Reconciler(nursery, rig.account, lambda *_drift: None, reduces=True)
+        await reconciler.start()
+        await rig.send(id="a", amount=Decimal("0.5"))
+        await trio.sleep(10)
+        venue.funds["BTC"] = Decimal("0.2")
+        await trio.sleep(100)
+        record = (await rig.journal.read(lambda ledger: ledger.trading_records()))["main"]
+        assert (record.state, record.by) == (TradingState.REDUCE, "risk.on_position_drift")
+        assert "BTC/USDT: book 0.5, exchange 0.2" in record.why
+        await rig.journal.write(
+            lambda ledger: ledger.set_trading("main", TradingState.ACTIVE, "admin", wall())
+        )
+        await trio.sleep(200)
+        states = await rig.journal.read(lambda ledger: ledger.trading())
+        assert states["main"] is TradingState.ACTIVE  # the same drift: a human knows of it
         nursery.cancel_scope.cancel()
 
 

@@ -84,6 +84,13 @@ def test_two_runs_are_one_and_the_same() -> None:
     assert replayed(PAST[:-1]).chain != first.chain
 
 
+def test_a_close_without_a_strategy_ends_the_strategys_round_trip() -> None:
+    past = [candle(0, 100, 101, 99, 100), alert(1, amount=10, strategy="trend"), alert(2, "close")]
+    result = replayed([*past, candle(2, 100, 110, 100, 105)])
+    assert [trip.strategy for trip in result.closed] == ["trend"]
+    assert result.still_open == ()
+
+
 def test_limits_of_the_configuration_hold() -> None:
     loaded = paper()
     tight = replace(loaded.settings, risk=RiskSettings(max_order_notional=D(500)))

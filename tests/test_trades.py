@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fks.domain.book import fold
 from fks.domain.messages import Fill
 from fks.domain.orders import Side
-from fks.domain.trades import Execution, RoundTrip, round_trips
+from fks.domain.trades import Execution, RoundTrip, TripQuery, round_trips
 from makers import order
 
 D = Decimal
@@ -89,6 +89,39 @@ def test_what_is_too_small_to_sell_counts_as_flat() -> None:
     fills = [execution(1, "buy", "1.0005", "100"), execution(2, "sell", "1", "110")]
     assert round_trips(fills)[0] == []
     assert len(round_trips(fills, {"BTC/USDT": D("0.001")})[0]) == 1
+
+
+def test_what_was_left_is_carried_into_the_next_round_trip() -> None:
+    fills = [
+        execution(1, "buy", "1.0005", "100"),
+        execution(2, "sell", "1", "110"),
+        execution(3, "buy", "0.9995", "120"),
+        execution(4, "sell", "1", "130"),
+    ]
+    done, still_open = round_trips(fills, {"BTC/USDT": D("0.001")})
+    assert [trip.amount for trip in done] == [D("1.0005"), D("0.9995")]
+    assert (
+        sum(trip.profit for trip in done)
+        == fold((one.order, one.fill) for one in fills).popitem()[1].realized
+    )
+    assert still_open == []
+
+
+def test_an_entry_of_less_than_a_step_is_not_flat() -> None:
+    fills = [execution(1, "buy", "0.0005", "100"), execution(2, "buy", "1", "100")]
+    done, (trip,) = round_trips(fills, {"BTC/USDT": D("0.001")})
+    assert (done, trip.amount) == ([], D("1.0005"))
+
+
+def test_a_query_takes_the_newest_of_what_it_wants() -> None:
+    ended = closed(
+        *(execution(n, ("buy", "sell")[n % 2], "1", "100", strategy="ab"[n // 2 % 2]) for n in range(10))
+    )
+    numbered = list(enumerate(ended, 1))[::-1]
+    found = TripQuery(strategy="a", before=5, limit=1).answer(numbered, ended[:2])
+    assert [number for number, _ in found.closed] == [3]
+    assert [trip.strategy for trip in found.still_open] == ["a"]
+    assert len(TripQuery(limit=9).answer(numbered, []).closed) == 5
 
 
 fills = st.lists(

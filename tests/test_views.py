@@ -98,8 +98,12 @@ def test_a_short_position_is_below_zero() -> None:
         "amount": "-0.5",
         "average": "100",
         "realized": "0",
+        "last": None,
+        "unrealized": None,
         "fees": "0",
+        "strategies": [],
     }
+    assert views.position_view(position, Decimal(90))["unrealized"] == "5"
 
 
 def test_a_currency_that_is_wholly_held_by_orders_has_zero_free() -> None:

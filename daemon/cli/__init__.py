@@ -26,6 +26,7 @@ from fks.cli.run import run
 from fks.cli.send import send
 from fks.cli.tail import tail
 from fks.cli.template import template
+from fks.cli.trades import trades
 from fks.cli.trading import cancel, halt, reduce, resume
 
 STDOUT = 1
@@ -102,8 +103,8 @@ def main(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - `debug` is 
 
 
 for _command in (
-    run, demo, check, doctor, exchanges, template, lint, send, orders, alerts, positions, balance,
-    halt, reduce, resume, cancel, tail, journal, audit, replay, bench,
+    run, demo, check, doctor, exchanges, template, lint, send, orders, alerts, positions, trades,
+    balance, halt, reduce, resume, cancel, tail, journal, audit, replay, bench,
 ):  # fmt: skip
     main.add_command(_command)
 for _command in (backup, restore, export):

@@ -34,9 +34,18 @@ def _balance_rows(reply: Any) -> list[Row]:
     ]
 
 
+def _position_rows(reply: Any) -> list[Row]:
+    """Each position, then the strategies' shares of it."""
+    rows: list[Row] = []
+    for one in reply["positions"]:
+        rows.append({"strategy": "", **one})
+        rows += [{**one, **share} for share in one.get("strategies", ())]
+    return rows
+
+
 ORDERS = Listing("/v1/orders", views.ORDERS, lambda reply: reply["orders"], ("id",), newest_first=True)
 ALERTS = Listing("/v1/alerts", views.ALERTS, lambda reply: reply["alerts"], ("id",), newest_first=True)
-POSITIONS = Listing("/v1/positions", views.POSITIONS, lambda reply: reply["positions"], ("account", "symbol"))
+POSITIONS = Listing("/v1/positions", views.POSITIONS, _position_rows, ("account", "symbol", "strategy"))
 BALANCE = Listing("/v1/balance", views.BALANCE, _balance_rows, ("account", "currency"))
 
 
@@ -108,5 +117,5 @@ def _command(name: str, listing: Listing, text: str) -> click.Command:
 
 orders = _command("orders", ORDERS, "The newest orders, each leg on its own line.")
 alerts = _command("alerts", ALERTS, "The newest alerts and what has become of them.")
-positions = _command("positions", POSITIONS, "Positions, from the journal's fills.")
+positions = _command("positions", POSITIONS, "Positions, each with its strategies' shares.")
 balance = _command("balance", BALANCE, "Free and total balance by currency.")

@@ -14,10 +14,17 @@ def _set(state: str, account: str | None) -> None:
     body = json.dumps({"state": state, "account": account}).encode()
     reply = desk().call("POST", "/v1/trading", body=body)
     # All of it, not only what was asked for: an account resumed under a general halt is still halted.
-    click.echo(f"all accounts: {reply['state']}")
+    whose = {one["account"]: _whose(one) for one in reply["restrictions"]}
+    click.echo(f"all accounts: {reply['state']}{whose.get(None, '')}")
     for name, own in reply["accounts"].items():
         if own != "active":
-            click.echo(f"{name}: {own}")
+            click.echo(f"{name}: {own}{whose.get(name, '')}")
+
+
+def _whose(restriction: dict[str, str]) -> str:
+    """Who set it, when and, where a limit did, why."""
+    why = f": {restriction['why']}" if restriction["why"] else ""
+    return f" by {restriction['by']} since {restriction['at']}{why}"
 
 
 def _command(name: str, state: str, text: str) -> click.Command:

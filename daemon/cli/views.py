@@ -30,7 +30,12 @@ PLANS = _columns(
     "account:ACCOUNT symbol:SYMBOL leg:LEG side:SIDE type:TYPE amount:AMOUNT# price:PRICE# stop_price:STOP#"
 )
 POSITIONS = _columns(
-    "account:ACCOUNT symbol:SYMBOL amount:AMOUNT# average:AVERAGE# realized:REALIZED# fees:FEES#"
+    "account:ACCOUNT symbol:SYMBOL strategy:STRATEGY amount:AMOUNT# average:AVERAGE# last:LAST# "
+    "realized:REALIZED# unrealized:UNREALIZED# fees:FEES#"
+)
+TRADES = _columns(
+    "opened_at:OPENED closed_at:CLOSED account:ACCOUNT strategy:STRATEGY symbol:SYMBOL side:SIDE "
+    "amount:AMOUNT# entry:ENTRY# exit:EXIT# profit:PROFIT# fees:FEES# slippage:SLIPPAGE# held:HELD#"
 )
 BALANCE = _columns("account:ACCOUNT currency:CURRENCY free:FREE# total:TOTAL#")
 FILLS = _columns(

@@ -4,6 +4,7 @@ Shapes: a table of candles is float64 of (n, 5), a row per candle, oldest first;
 `COLUMNS`. A value nobody knows is NaN.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -14,15 +15,15 @@ Table = npt.NDArray[np.float64]
 Gaps = Literal["ffill", "bfill", "interpolate", "drop"]
 
 COLUMNS = ("time", "open", "high", "low", "close")  # UTC seconds at which it opened, then quote units
+_TIMEFRAME = re.compile(r"[1-9][0-9]{0,3}[smhdw]")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def seconds(timeframe: str) -> int:
     """The length of a candle: `15m` is 900. Raises ValueError for all but a number and s, m, h, d or w."""
-    number, unit = timeframe[:-1], timeframe[-1:]
-    if not (number.isascii() and number.isdigit() and int(number) and unit in _UNITS):
-        raise ValueError(f"{timeframe!r} is not a timeframe like 15m, 1h or 1d")
-    return int(number) * _UNITS[unit]
+    if not _TIMEFRAME.fullmatch(timeframe):
+        raise ValueError(f"{timeframe[:40]!r} is not a timeframe like 15m, 1h or 1d")
+    return int(timeframe[:-1]) * _UNITS[timeframe[-1]]
 
 
 def closed(rows: Iterable[Sequence[float | None]], timeframe: str, now: float) -> Table:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fks.domain import risk, shares, sizing, strategy
+from fks.domain import risk, risk_entry, shares, sizing, strategy
 from fks.domain.alerts import Action, Alert
 from fks.domain.errors import Refusal
 from fks.domain.making import check_amount, check_minimum, make_order, on_grid, protection_of
@@ -23,11 +23,15 @@ from fks.domain.view import Rules, View
 
 
 class Planned(Struct, frozen=True):
-    """The orders to plan (none for a `cancel`), the live orders to cancel, further legs of earlier alerts."""
+    """The orders to plan (none for a `cancel`), the live orders to cancel, further legs of earlier alerts.
+
+    `withheld`: why a reversal only closes.
+    """
 
     orders: tuple[Order, ...] = ()
     cancel: tuple[str, ...] = ()
     add: tuple[Order, ...] = ()
+    withheld: Refusal | None = None
 
 
 def decide(intent: Intent, view: View, rules: Rules) -> Planned:
@@ -195,7 +199,12 @@ def _reverse(intent: Intent, view: View, rules: Rules) -> Planned:
     # What is to be canceled counts on: it may be filled before that.
     share = intent.alert.strategy if rules.own is not None else None
     after = replace_view(view, exposure=shares.without(view.exposure, view.market.symbol, share))
-    entering = _enter(intent, after, rules)
+    try:
+        entering = _enter(intent, after, rules)
+    except Refusal as refusal:
+        if refusal.code not in risk_entry.CODES:
+            raise
+        return replace(closing, withheld=refusal)  # the way out is nobody's to refuse
     close, (entry, *legs) = closing.orders[0], entering.orders
     entry = replace(entry, parent=close.id, not_before=HELD)
     held = [replace(leg, attached=False, not_before=HELD) for leg in legs]
@@ -221,6 +230,7 @@ def _enter(
     if _only_reduces(view, entry):
         entry = replace(entry, reduce_only=True)
     risk.check_trading(view.trading, view.exposure, entry)
+    risk_entry.check(entry, alert, view, rules.limits)
     risk.check(entry, view.price, view.exposure, rules.limits)
     way = make_way(_in_the_way(entry, view))
     return Planned((entry, *protection_of(intent, view, entry, reference)), way.cancel, way.add)
@@ -242,7 +252,13 @@ def _entry(
     stop = on_grid("stop_price", alert.stop_price, tick, buying=not buying) if alert.stop_price else None
     reference = price or stop or view.price
     wanted = sizing.amount_for(
-        alert, sizing.effective_rules(alert, rules.size), price=reference, equity=view.equity
+        alert,
+        sizing.effective_rules(alert, rules.size),
+        price=reference,
+        equity=view.equity,
+        held=strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol),
+        candles=view.candles,
+        trips=view.trips,
     )
     wanted = wanted if most is None else min(wanted, most)
     entry = make_order(

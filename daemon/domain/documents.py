@@ -55,8 +55,22 @@ class OrderView(TypedDict):
     fills: NotRequired[list[FillView]]
 
 
+class ShareView(TypedDict):
+    """What a named strategy has of a position."""
+
+    strategy: str
+    amount: Number
+    average: Number
+    realized: Number
+    unrealized: Number | None
+    fees: Number
+
+
 class PositionView(TypedDict):
-    """`amount` is signed: above zero is long."""
+    """`amount` is signed: above zero is long. Profits are before fees, in quote units.
+
+    `unrealized` is at the `last` price; both are null when the exchange does not tell one in time.
+    """
 
     account: str
     exchange: str
@@ -64,7 +78,34 @@ class PositionView(TypedDict):
     amount: Number
     average: Number
     realized: Number
+    last: Number | None
+    unrealized: Number | None
     fees: Number
+    strategies: list[ShareView]
+
+
+class TradeView(TypedDict):
+    """A round trip, from flat to flat. `amount`: entered in all. `profit` is after `fees`, in quote units.
+
+    `slippage`: what the entries paid beyond the prices of their alerts (or, where an alert told none, the
+    last price when its order was sized), above zero when that was worse. `id`, `closed_at` and `holding_s`
+    are null while it is open.
+    """
+
+    id: str | None
+    account: str
+    strategy: str
+    symbol: str
+    side: Side
+    opened_at: Time
+    closed_at: Time | None
+    holding_s: float | None
+    amount: Number
+    entry: Number
+    exit: Number | None
+    profit: Number
+    fees: Number
+    slippage: Number | None
 
 
 class CurrencyView(TypedDict):
@@ -156,6 +197,14 @@ class Positions(TypedDict):
     positions: list[PositionView]
 
 
+class TradePage(TypedDict):
+    """Closed ones, newest first, and those still open. `next`: the `before` of the next page."""
+
+    trades: list[TradeView]
+    open: list[TradeView]
+    next: str | None
+
+
 class Balances(TypedDict):
     """By account, then by currency."""
 
@@ -166,11 +215,24 @@ class Accounts(TypedDict):
     accounts: list[AccountView]
 
 
+class Restriction(TypedDict):
+    """`account` null is all of them. `by` is who ordered it, or the setting whose limit was reached."""
+
+    account: str | None
+    state: TradingState
+    by: str
+    at: Time
+    why: str
+
+
 class Trading(TypedDict):
-    """`state` holds for all; an account's own can only make it stricter."""
+    """`state` holds for all; an account's own can only make it stricter. `restrictions` are all that are not
+    active, with who set them, when and why.
+    """
 
     state: TradingState
     accounts: dict[str, TradingState]
+    restrictions: list[Restriction]
 
 
 class Health(TypedDict):

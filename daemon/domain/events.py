@@ -49,6 +49,7 @@ _WAKES: dict[str, set[str]] = {
     # what is planned may be held, waiting for something that has happened already
     "follower": _ENDS | _LIVES | {_PLANNED, Kind.ORDER_RESIZED, Kind.CANCEL_REQUESTED},
     "reconciler": {Kind.ALARM},
+    "guard": {order_event(one) for one in State} | {Kind.FILL, Kind.CANCEL_REQUESTED, Kind.TRADING_STATE},
 }
 _BY_KIND = {
     kind: frozenset(actor for actor, kinds in _WAKES.items() if kind in kinds)

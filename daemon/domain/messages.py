@@ -160,6 +160,18 @@ class TradingState(StrEnum):
         return ("active", "reduce", "halted").index(self.value)
 
 
+class TradingRecord(Struct, frozen=True, kw_only=True):
+    """A trading state with who set it, when (UTC epoch seconds) and why; `resumed_at` is when a human last
+    set it to active.
+    """
+
+    state: TradingState = TradingState.ACTIVE
+    by: str = ""
+    at: float = 0.0
+    why: str = ""
+    resumed_at: float = 0.0
+
+
 class NewAlert(Struct, frozen=True, kw_only=True):
     """A validated alert on its way to the ledger."""
 

@@ -68,14 +68,24 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 SizingMethod = Literal[
-    "fixed_percentage", "risk_based", "kelly", "volatility_adjusted", "fixed_amount", "fixed_notional"
+    "fixed_percentage",
+    "risk_based",
+    "kelly",
+    "volatility_adjusted",
+    "fixed_amount",
+    "fixed_notional",
+    "target_position",
 ]
 
 
 class KellySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`estimate`: win rate and payoff are those of the strategy's own closed trades on the account."""
+
     win_rate: Decimal = Decimal("0.55")
     payoff: Decimal = Decimal("1.5")
     fraction: Decimal = Decimal("0.5")
+    estimate: bool = False
+    min_trades: int = 30
 
 
 class SizingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +96,7 @@ class SizingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     risk_pct: Decimal = Decimal("0.02")
     amount: Decimal = ZERO
     notional: Decimal = ZERO
+    target: Decimal = ZERO  # base units, below zero is short: target_position
     atr_period: int = 14
     atr_timeframe: str = "1h"
     atr_multiplier: Decimal = Decimal(2)
@@ -93,22 +104,44 @@ class SizingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kelly: KellySettings = KellySettings()
 
 
-class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SizeLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """0 means no limit. Money in the account's quote currency."""
 
     max_order_notional: Decimal = ZERO
     max_position_notional: Decimal = ZERO
     max_open_orders: int = 0
+
+
+class Limits(SizeLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of an account, or of a strategy."""
+
     max_orders_per_minute: int = 0
     max_daily_loss: Decimal = ZERO
 
 
 class RiskSettings(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of each account."""
+    """Of each account.
+
+    `symbols`: limits of one market beside the account's. `allowed`, `denied`: markets; `denied` wins, and no
+    `allowed` is all. `hours`: see `domain.risk_hours`; none is always. `max_slippage`: how much worse than
+    the alert's price the last one may be for a market order, a share of it.
+    """
 
     max_price_deviation: Decimal = Decimal("0.05")
+    max_slippage: Decimal = ZERO
+    max_price_age_s: float = 0.0
+    max_leverage: int = 0
+    cooldown_s: float = 0.0  # between two entries in one symbol
+    hours: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    symbols: dict[str, SizeLimits] = field(default_factory=dict)
     unprotected_s: float = 30.0
     on_unprotected: Literal["alarm", "close"] = "alarm"
+    max_drawdown: Decimal = ZERO
+    max_consecutive_losses: int = 0
+    max_unknown_s: float = 0.0
+    on_position_drift: Literal["alarm", "reduce"] = "alarm"
 
 
 class StrategySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

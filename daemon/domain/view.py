@@ -5,8 +5,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from fks.domain.candles import Table
 from fks.domain.messages import Exposure, Market, TradingState
 from fks.domain.settings import Limits, OnDrift, RiskSettings, SizingSettings
+from fks.domain.trades import RoundTrip
 from fks.domain.venue import Features
 
 
@@ -38,3 +40,7 @@ class View:
     free_base: Decimal | None = None
     total_base: Decimal | None = None
     position: Decimal | None = None  # the exchange's own, of contracts
+    price_time: float | None = None  # None: the exchange does not tell when the last trade was
+    last_entry: float | None = None  # when an entry in this symbol was last sent, asked for a pause only
+    trips: tuple[RoundTrip, ...] = ()  # the strategy's own closed ones, newest first; as candles
+    candles: Table | None = None  # closed, on their grid; asked for a size by volatility only

@@ -3,12 +3,13 @@
 Decimals are plain strings (a JSON number would be read as a float), times ISO 8601 in UTC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from fks.domain.alerts import SECRET_FIELD
+from fks.domain.book import EXACT
 from fks.domain.documents import (
     AccountView,
     AlertChainView,
@@ -19,13 +20,30 @@ from fks.domain.documents import (
     IntentView,
     OrderView,
     PositionView,
+    Restriction,
     TickerView,
+    TradeView,
+    Trading,
 )
 from fks.domain.limits import BreakerState
-from fks.domain.messages import AccountStatus, Balance, Event, Fill, Intent, Order, Position, Ticker
-from fks.domain.money import plain
+from fks.domain.messages import (
+    AccountStatus,
+    Balance,
+    Event,
+    Fill,
+    Intent,
+    Order,
+    Position,
+    Ticker,
+    TradingRecord,
+    TradingState,
+)
+from fks.domain.money import ZERO, plain
+from fks.domain.trades import RoundTrip
 
 View = dict[str, Any]
+
+_DERIVED = Context(prec=15)  # digits of what was divided on the way: more would be noise
 
 
 def iso(seconds: float) -> str:
@@ -82,8 +100,26 @@ def fill_view(fill: Fill) -> FillView:
     }
 
 
-def position_view(position: Position) -> PositionView:
-    """`amount` is signed: above zero is long."""
+def position_views(
+    positions: Sequence[Position],
+    shares: Sequence[tuple[str, Position]],
+    prices: Mapping[tuple[str, str], Decimal],
+) -> list[PositionView]:
+    """`shares` are the named strategies' own; `prices` are the last ones by account and symbol."""
+    parts: dict[tuple[str, str], list[tuple[str, Position]]] = {}
+    for strategy, share in shares:
+        parts.setdefault((share.account, share.symbol), []).append((strategy, share))
+    keys = [(one.account, one.symbol) for one in positions]
+    return [
+        position_view(one, prices.get(key), parts.get(key, ()))
+        for key, one in zip(keys, positions, strict=True)
+    ]
+
+
+def position_view(
+    position: Position, last: Decimal | None = None, shares: Sequence[tuple[str, Position]] = ()
+) -> PositionView:
+    """`amount` is signed: above zero is long. `shares` are those of the named strategies."""
     return {
         "account": position.account,
         "exchange": position.account,
@@ -91,7 +127,49 @@ def position_view(position: Position) -> PositionView:
         "amount": plain(position.amount),
         "average": plain(position.average),
         "realized": plain(position.realized),
+        "last": _number(last),
+        "unrealized": _number(_unrealized(position, last)),
         "fees": plain(position.fees),
+        "strategies": [
+            {
+                "strategy": strategy,
+                "amount": plain(share.amount),
+                "average": plain(share.average),
+                "realized": plain(share.realized),
+                "unrealized": _number(_unrealized(share, last)),
+                "fees": plain(share.fees),
+            }
+            for strategy, share in shares
+        ],
+    }
+
+
+def _unrealized(position: Position, last: Decimal | None) -> Decimal | None:
+    """`amount * (last - average)`, in quote units."""
+    if not position.amount:
+        return ZERO
+    if last is None:
+        return None
+    return _DERIVED.plus(EXACT.multiply(position.amount, EXACT.subtract(last, position.average)))
+
+
+def trade_view(trip: RoundTrip, number: int | None = None) -> TradeView:
+    """`number`: of a closed one."""
+    return {
+        "id": None if number is None else str(number),
+        "account": trip.account,
+        "strategy": trip.strategy,
+        "symbol": trip.symbol,
+        "side": trip.side,
+        "opened_at": iso(trip.opened_at),
+        "closed_at": None if trip.closed_at is None else iso(trip.closed_at),
+        "holding_s": None if trip.holding_s is None else round(trip.holding_s, 3),
+        "amount": plain(trip.amount),
+        "entry": plain(_DERIVED.plus(trip.entry)),
+        "exit": None if trip.exit is None else plain(_DERIVED.plus(trip.exit)),
+        "profit": plain(_DERIVED.plus(trip.profit)),
+        "fees": plain(_DERIVED.plus(trip.fees)),
+        "slippage": None if trip.slippage is None else plain(_DERIVED.plus(trip.slippage)),
     }
 
 
@@ -181,3 +259,14 @@ def alert_chain_view(
         "intents": [intent_view(intent) for intent in intents],
         "orders": [order_view(order, fills) for order, fills in orders],
     }
+
+
+def trading_view(records: Mapping[str | None, TradingRecord], accounts: Sequence[str]) -> Trading:
+    """Of the configured accounts; absent means active."""
+    own = {name: records.get(name, TradingRecord()).state for name in accounts}
+    restrictions = [
+        Restriction(account=scope, state=one.state, by=one.by, at=iso(one.at), why=one.why)
+        for scope, one in records.items()
+        if one.state is not TradingState.ACTIVE and (scope is None or scope in own)
+    ]
+    return Trading(state=records.get(None, TradingRecord()).state, accounts=own, restrictions=restrictions)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from fks.domain import candles, risk_hours
 from fks.domain.limits import BreakerRules
 from fks.domain.orders import State
 from fks.domain.secret import Secret
@@ -25,6 +26,7 @@ from fks.domain.settings import (
     RiskSettings,
     ServerSettings,
     Settings,
+    SizeLimits,
     SizingSettings,
     Steps,
     StrategySettings,
@@ -82,7 +84,22 @@ strategy_name = matches(
 market_symbol = matches(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?", "a market (write BASE/QUOTE or BASE/QUOTE:SETTLE)")
 currency = matches(r"[^\s/:]+", "a currency (write its code, such as USDT)")
 ticker = matches(r"\S+", "a ticker (write it as it stands in the alert, such as BTCUSD)")
-timeframe = matches(r"[1-9][0-9]*[smhdwM]", "a timeframe (write 1m, 1h, 1d, ...)")
+
+
+def timeframe(value: str) -> str | None:
+    try:
+        candles.seconds(value)
+    except ValueError:
+        return "is not a timeframe (write 1m, 1h, 1d, ...)"
+    return None
+
+
+def trading_hours(value: str) -> str | None:
+    try:
+        risk_hours.parse(value)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def network(value: str) -> str | None:
@@ -207,15 +224,22 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(WebhookRate, above_zero, "per_minute"),
     **_all(SizingSettings, positive_share, "pct", "risk_pct"),
     **_all(SizingSettings, at_least(0), "amount", "notional"),
+    **_all(SizingSettings, always, "target"),
     **_all(SizingSettings, at_least(1), "atr_period"),
     **_all(SizingSettings, timeframe, "atr_timeframe"),
     **_all(SizingSettings, above_zero, "atr_multiplier"),
     **_all(KellySettings, share, "win_rate"),
     **_all(KellySettings, above_zero, "payoff"),
+    **_all(KellySettings, at_least(1), "min_trades"),
     **_all(KellySettings, positive_share, "fraction"),
     **{(cls, name): at_least(0) for cls in (Limits, RiskSettings) for name in Limits.__struct_fields__},
-    **_all(RiskSettings, at_least(0), "unprotected_s"),
-    **_all(RiskSettings, share, "max_price_deviation"),
+    **_all(RiskSettings, at_least(0), "max_consecutive_losses", "max_unknown_s"),
+    **_all(RiskSettings, share, "max_drawdown"),
+    **_all(SizeLimits, at_least(0), *SizeLimits.__struct_fields__),
+    **_all(RiskSettings, at_least(0), "unprotected_s", "max_price_age_s", "max_leverage", "cooldown_s"),
+    **_all(RiskSettings, share, "max_price_deviation", "max_slippage"),
+    **_all(RiskSettings, trading_hours, "hours"),
+    **_all(RiskSettings, market_symbol, "allowed", "denied"),
     **_all(StrategySettings, always, "exchanges"),
     **_all(StrategySettings, not_empty, "secret"),
     **_all(JournalSettings, journal_url, "url"),
@@ -242,6 +266,7 @@ KEYS: dict[tuple[type[Struct], str], Rule] = {
     (Settings, "symbols"): ticker,
     (Settings, "exchanges"): account_name,
     (Settings, "strategies"): strategy_name,
+    (RiskSettings, "symbols"): market_symbol,
     (AccountSettings, "balance"): currency,
     (AccountSettings, "prices"): market_symbol,
     (AccountSettings, "steps"): market_symbol,

@@ -90,6 +90,14 @@ def query_state(states: type[StrEnum]) -> str | None:
     return text
 
 
+def query_before() -> int | None:
+    """`?before=`, a number. Raises Refusal when it is none."""
+    text = request.args.get("before")
+    if text is not None and not re.fullmatch("[0-9]{1,18}", text):
+        raise Refusal("desk.before", "before is the `next` of the page before", "before")
+    return None if text is None else int(text)
+
+
 def query_after() -> int | None:
     """Where an event stream goes on. Raises Refusal when it is no event's number."""
     # The header wins: a browser that comes back sends it to the old address, with its old ?after=.

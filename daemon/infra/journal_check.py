@@ -4,13 +4,16 @@ All work on a reader, so that they run beside the daemon or without it.
 """
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from fks.domain import book
+from fks.domain.attribution import Attribution
 from fks.domain.messages import Event, Position
+from fks.domain.trades import RoundTrips
 from fks.infra import chain
 from fks.infra import sqlite_codec as codec
 from fks.infra import sqlite_file as file
@@ -18,6 +21,8 @@ from fks.infra.audit import VerifyResult, verify_events
 from fks.infra.sqlite_reader import SqliteReader
 
 __all__ = ["open_journal", "stats", "verify_journal"]
+
+_ROUNDING = Decimal("1e-9")  # of a sum of money: mean prices have 28 digits
 
 
 @contextlib.contextmanager
@@ -31,7 +36,7 @@ def open_journal(path: Path) -> Iterator[SqliteReader]:
 
 
 def verify_journal(reader: SqliteReader) -> VerifyResult:
-    """Integrity of the file, the event chain, positions and filled amounts against the fills.
+    """Integrity of the file, the event chain; positions, shares, round trips and filled amounts by the fills.
 
     `problems` names each thing that is wrong; `records` counts the events that hold.
     """
@@ -39,7 +44,7 @@ def verify_journal(reader: SqliteReader) -> VerifyResult:
         problems = [str(row[0]) for row in reader.rows("PRAGMA integrity_check(10)") if row[0] != "ok"]
         events = verify_events(_events(reader), reader.chain_start() or (0, chain.GENESIS))
         problems += events.problems
-        problems += _positions(reader)
+        problems += _book(reader)
         problems += _filled(reader)
     return VerifyResult(records=events.records, problems=tuple(problems), head=events.head)
 
@@ -50,16 +55,58 @@ def _events(reader: SqliteReader) -> Iterator[tuple[Event, str]]:
         yield codec.event(row[:-1]), str(row[-1])
 
 
-def _positions(reader: SqliteReader) -> list[str]:
-    accounts = [str(row[0]) for row in reader.rows("SELECT DISTINCT account FROM fill")]
-    folded: dict[tuple[str, str], Position] = {}
-    for account in accounts:
-        folded |= book.fold(reader.account_fills(account))
+def _book(reader: SqliteReader) -> list[str]:
+    """All fills folded anew, once as positions and once as round trips."""
+    fold, trips, after = Attribution(), RoundTrips(), 0
+    gains: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    fees: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    while (chunk := reader.executions(after))[0]:
+        executions, after = chunk
+        for trip in (done for one in executions for part in fold.parts(one) for done in trips.add(part)):
+            key = (trip.account, trip.symbol)
+            gains[key] = book.EXACT.add(gains[key], trip.realized)
+            fees[key] = book.EXACT.add(fees[key], trip.fees)
+    for (account, _, symbol), held in trips.positions().items():
+        key = (account, symbol)
+        gains[key] = book.EXACT.add(gains[key], _gain(held))
+        fees[key] = book.EXACT.add(fees[key], held.fees)
+    return [
+        *_positions(reader, fold.positions),
+        *_shares(reader, fold.shares),
+        *(
+            f"the round trips of {account} in {symbol} do not add up to its position's profit and fees"
+            for (account, symbol), position in sorted(fold.positions.items())
+            if not _same(gains[account, symbol], _gain(position))
+            or not _same(fees[account, symbol], position.fees)
+        ),
+    ]
+
+
+def _gain(position: Position) -> Decimal:
+    """Cash taken less cash given, the profit once it is flat: however it is shared among strategies."""
+    return book.EXACT.subtract(position.realized, book.EXACT.multiply(position.amount, position.average))
+
+
+def _same(one: Decimal, other: Decimal) -> bool:
+    return abs(one - other) <= _ROUNDING * max(Decimal(1), abs(one), abs(other))
+
+
+def _positions(reader: SqliteReader, folded: dict[tuple[str, str], Position]) -> list[str]:
     stored = {(one.account, one.symbol): one for one in reader.positions()}
     return [
         f"the position of {account} in {symbol} is not what its fills add up to"
         for account, symbol in sorted(folded.keys() | stored.keys())
         if folded.get((account, symbol)) != stored.get((account, symbol))
+    ]
+
+
+def _shares(reader: SqliteReader, shares: dict[tuple[str, str], dict[str, Position]]) -> list[str]:
+    folded = {(*key, name): share for key, named in shares.items() for name, share in named.items()}
+    stored = {(one.account, one.symbol, name): one for name, one in reader.strategy_positions()}
+    return [
+        f"the share of {strategy} in the position of {account} in {symbol} is not what its fills add up to"
+        for account, symbol, strategy in sorted(folded.keys() | stored.keys())
+        if folded.get((account, symbol, strategy)) != stored.get((account, symbol, strategy))
     ]
 
 

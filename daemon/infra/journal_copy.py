@@ -1,6 +1,5 @@
 """The journal taken elsewhere: verified backups, putting one back, and exports for other programs."""
 
-import csv
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fks.domain.messages import TradingState
+from fks.infra import csv_text
 from fks.infra import sqlite_file as file
 from fks.infra.audit import VerifyResult
 from fks.infra.journal_check import open_journal, verify_journal
@@ -20,7 +20,6 @@ from fks.infra.sqlite_schema import USER_VIEWS
 from fks.ledger import JournalBroken
 
 _STAMPED = re.compile(r"fks-\d{8}T\d{6}Z\.db")
-_NUMBER = re.compile(r"[+-]?[0-9.]+")
 
 
 def back_up(journal: Path, to: Path) -> tuple[Path, VerifyResult]:
@@ -116,13 +115,5 @@ def rows(reader: SqliteReader, table: str) -> Iterator[Sequence[Any]]:
 
 
 def write_csv(reader: SqliteReader, table: str, out: TextIO) -> None:
-    """`table` with a header line. Text that a spreadsheet would run as a formula gets an apostrophe."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns(reader, table))
-    for row in rows(reader, table):
-        writer.writerow([_harmless(one) for one in row])
-
-
-def _harmless(value: Any) -> Any:
-    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return "'" + value if risky and not _NUMBER.fullmatch(value) else value
+    """`table` as `csv_text.write` writes it."""
+    csv_text.write(out, columns(reader, table), rows(reader, table))

@@ -99,6 +99,11 @@ OPERATIONS = (
         returns=doc.Positions, query=_ACCOUNT,
     ),
     Operation(
+        method="GET", path="/v1/trades", summary="Round trips, those that ended last first.",
+        returns=doc.TradePage, problems=(400,),
+        query=_PAGE | _ACCOUNT | {"strategy": Annotated[str, Meta(description="only of this strategy")]},
+    ),
+    Operation(
         method="GET", path="/v1/balance", summary="Balances as last read from the exchanges.",
         returns=doc.Balances,
     ),

@@ -4,10 +4,13 @@ from decimal import Decimal
 from typing import Any
 
 import apsw
+import msgspec
 
 from fks.domain import book
-from fks.domain.messages import Event, Exposure, Fill, Intent, Order, Position, TradingState
+from fks.domain.messages import Event, Exposure, Fill, Intent, Order, Position, TradingRecord, TradingState
 from fks.domain.outcome import AlertState
+from fks.domain.trades import Execution
+from fks.domain.trading_state import Peak
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_schema import OWED, UNFINISHED
 from fks.infra.sqlite_shares import read_shares
@@ -15,6 +18,20 @@ from fks.infra.sqlite_shares import read_shares
 _DAY = 86400.0
 # Named, because SQLite would rather take an index that holds every order there ever was.
 INDEXED = "order_ INDEXED BY order_unfinished"
+
+_FILLS = ", ".join(f"f.{name}" for name in Fill.__struct_fields__)
+_ORDERS = ", ".join(f"o.{name}" for name in Order.__struct_fields__)
+_EXECUTIONS = (
+    f"SELECT f.n, a.alert, {_FILLS}, {_ORDERS} FROM fill f CROSS JOIN order_ o ON o.id = f.order_id"  # noqa: S608 - our own constants
+    " CROSS JOIN alert a ON a.id = o.alert_id WHERE f.n > ? ORDER BY f.n LIMIT ?"
+)
+
+
+class _Seen(msgspec.Struct):
+    price: Decimal | None = None
+
+
+_seen = msgspec.json.Decoder(_Seen)
 
 
 class SqliteReader:
@@ -73,6 +90,18 @@ class SqliteReader:
             shares=read_shares(self.connection, account, now),
         )
 
+    def last_entry(self, account: str, symbol: str, since: float) -> float | None:
+        """See Reader. A sale on spot opens nothing."""
+        found = self.first(
+            """SELECT max(sent_at) FROM attempt JOIN order_ ON order_.id = attempt.order_id
+            WHERE attempt.account = ? AND sent_at > ? AND symbol = ? AND leg = 'entry' AND NOT reduce_only
+              AND (side = 'buy' OR instr(symbol, ':') > 0)""",
+            account,
+            since,
+            symbol,
+        )
+        return found[0] if found else None
+
     def shares(self, account: str, symbol: str) -> dict[str, Decimal]:
         """See Reader."""
         sql = "SELECT strategy, amount FROM strategy_position WHERE account = ? AND symbol = ?"
@@ -122,6 +151,11 @@ class SqliteReader:
         orders = {order.id: order for order in filled}
         return [(orders[fill.order_id], fill) for fill in fills]
 
+    def executions(self, after: int, limit: int = 1000) -> tuple[list[Execution], int]:
+        """See Reader."""
+        rows = self.rows(_EXECUTIONS, after, limit)
+        return [_execution(row) for row in rows], rows[-1][0] if rows else after
+
     def alert_state(self, alert_id: str) -> AlertState | None:
         """See Reader."""
         row = self.first("SELECT state FROM alert WHERE id = ?", alert_id)
@@ -144,6 +178,12 @@ class SqliteReader:
         """See Reader."""
         sql = f"SELECT {codec.POSITION} FROM position WHERE account = coalesce(?, account)"  # noqa: S608 - our own constants
         return [codec.position(row) for row in self.rows(f"{sql} ORDER BY account, symbol", account)]
+
+    def strategy_positions(self, account: str | None = None) -> list[tuple[str, Position]]:
+        """See Reader."""
+        sql = f"SELECT strategy, {codec.POSITION} FROM strategy_position WHERE account = coalesce(?, account)"  # noqa: S608 - our own constants
+        rows = self.rows(f"{sql} ORDER BY account, symbol, strategy", account)
+        return [(row[0], codec.position(row[1:])) for row in rows]
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         """See Reader."""
@@ -177,6 +217,37 @@ class SqliteReader:
         """See Reader."""
         rows = self.rows("SELECT account, state FROM trading")
         return {account or None: TradingState(state) for account, state in rows}
+
+    def trading_records(self) -> dict[str | None, TradingRecord]:
+        """See Reader."""
+        return {
+            account or None: TradingRecord(
+                state=TradingState(state), by=by, at=at, why=why, resumed_at=resumed_at
+            )
+            for account, state, by, at, why, resumed_at in self.rows(
+                "SELECT account, state, by, at, why, resumed_at FROM trading"
+            )
+        }
+
+    def fills_after(self, account: str, n: int, limit: int) -> list[tuple[int, Order, Fill]]:
+        """See Reader."""
+        sql = f"SELECT n, {codec.FILL} FROM fill WHERE n > ? AND +account = ? ORDER BY n LIMIT ?"  # noqa: S608 - our own constants
+        return [
+            (number, self._orders("id = ?", row[0])[0], codec.fill(tuple(row)))
+            for number, *row in self.rows(sql, n, account, limit)
+        ]
+
+    def equity_peak(self, account: str) -> Peak | None:
+        """See Reader."""
+        row = self.first("SELECT equity, at FROM equity_peak WHERE account = ?", account)
+        return None if row is None else Peak(Decimal(row[0]), row[1])
+
+
+def _execution(row: codec.Row) -> Execution:
+    order_at = 2 + len(Fill.__struct_fields__)
+    order = codec.order(row[order_at:])
+    price = _seen.decode(row[1]).price or order.reference_price
+    return Execution(order, codec.fill(row[2:order_at]), order.strategy, price)
 
 
 def _page(table: str, before: str | None, **equal: str | None) -> tuple[str, list[str]]:

@@ -156,6 +156,19 @@ CREATE TABLE trading(
 _V2 = """
 ALTER TABLE order_ ADD COLUMN strategy TEXT NOT NULL DEFAULT '';
 ALTER TABLE order_ ADD COLUMN waived INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE trading ADD COLUMN why TEXT NOT NULL DEFAULT '';
+ALTER TABLE trading ADD COLUMN resumed_at REAL NOT NULL DEFAULT 0;
+
+CREATE TABLE unprotected( -- entries that were once without the stop they asked for, and are told
+  order_id TEXT PRIMARY KEY REFERENCES order_(id),
+  at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE equity_peak(
+  account TEXT PRIMARY KEY,
+  equity TEXT NOT NULL,
+  at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE strategy_position(
   account TEXT NOT NULL,

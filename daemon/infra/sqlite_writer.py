@@ -10,7 +10,9 @@ from fks.domain.errors import Refusal
 from fks.domain.events import MISDIRECTED, Kind, alert_event
 from fks.domain.ids import RESEND_S
 from fks.domain.messages import Acceptance, Intent, IntentState, NewAlert, Order, TradingState, Verdict
+from fks.domain.money import plain
 from fks.domain.orders import IllegalTransition
+from fks.domain.trading_state import Peak
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_orders import SqliteOrders
 
@@ -100,11 +102,36 @@ class SqliteLedger(SqliteOrders):
                 f"the intent of {intent.alert_id} for {intent.account} is decided already"
             )
 
-    def set_trading(self, account: str | None, state: TradingState, by: str, now: float) -> None:
+    def set_trading(
+        self, account: str | None, state: TradingState, by: str, now: float, *, why: str = ""
+    ) -> None:
+        """See Ledger."""
+        resumed = now if state is TradingState.ACTIVE and not why else 0.0
+        self.rows(
+            "INSERT INTO trading(account, state, by, at, why, resumed_at) VALUES (?,?,?,?,?,?)"
+            " ON CONFLICT DO UPDATE SET state = excluded.state, by = excluded.by, at = excluded.at,"
+            " why = excluded.why, resumed_at = max(resumed_at, excluded.resumed_at)",
+            account or "", state.value, by, now, why, resumed,
+        )  # fmt: skip
+        told = {"state": state, "by": by} | ({"why": why} if why else {})
+        self._event(Kind.TRADING_STATE, told, account=account)
+
+    def set_equity_peak(self, account: str, peak: Peak) -> None:
         """See Ledger."""
         self.rows(
-            "INSERT INTO trading(account, state, by, at) VALUES (?,?,?,?) ON CONFLICT DO UPDATE"
-            " SET state = excluded.state, by = excluded.by, at = excluded.at",
-            account or "", state.value, by, now,
+            "INSERT INTO equity_peak(account, equity, at) VALUES (?,?,?) ON CONFLICT DO UPDATE"
+            " SET equity = excluded.equity, at = excluded.at",
+            account, plain(peak.equity), peak.at,
         )  # fmt: skip
-        self._event(Kind.TRADING_STATE, {"state": state, "by": by}, account=account)
+
+    def note_unprotected(self, entry: Order, detail: str, now: float) -> bool:
+        """See Ledger."""
+        self._need_space()
+        new = self.first(
+            "INSERT INTO unprotected(order_id, at) VALUES (?,?) ON CONFLICT DO NOTHING RETURNING at",
+            entry.id, now,
+        )  # fmt: skip
+        if new is not None:
+            told = {"code": "position.unprotected", "detail": detail}
+            self._event(Kind.ALARM, told, entry.alert_id, entry.id, entry.account)
+        return new is not None

@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from fks.domain.errors import Fatal, Overloaded, Transient
 from fks.domain.events import Kind
 from fks.domain.limits import Breaker, Bucket
-from fks.domain.messages import AccountStatus, Order, Report
+from fks.domain.messages import AccountStatus, Order, Report, TradingRecord, TradingState
 from fks.domain.money import plain
 from fks.domain.orders import IllegalTransition
 from fks.domain.protection import make_way
 from fks.domain.symbols import SymbolIndex
+from fks.domain.trading_state import Breach, next_state
 from fks.domain.venue import Venue
 from fks.kernel import Latest, passing
 from fks.ledger import Journal, Ledger
@@ -157,6 +158,26 @@ class Account:
             self._adopted.add(order.id)
             told = f"{order.symbol}: {order.side} {plain(report.filled)} at {report.average}: {report.reason}"
             await self.alarm("position.liquidated", told)
+
+    async def restrict(self, breaches: Sequence[Breach]) -> None:
+        """Bring the account's own trading state to what its limits ask for; a breach is an alarm."""
+        now = self.wall()
+
+        def write(ledger: Ledger) -> tuple[TradingState, Breach | None] | None:
+            own = ledger.trading_records().get(self.name, TradingRecord())
+            to = next_state(own, breaches, now)
+            if to is not None:
+                state, breach = to
+                by, why = (breach.rule, breach.detail) if breach else (own.by, "a new day has begun")
+                ledger.set_trading(self.name, state, by, now, why=why)
+            return to
+
+        to = await self.journal.write(write)
+        if to is None:
+            return
+        self.log.warning("trading_state", state=to[0].value, rule=to[1].rule if to[1] else None)
+        if to[1] is not None:
+            await self.alarm(to[1].rule, to[1].detail)
 
     async def alarm(self, code: str, detail: str) -> None:
         """Something that a human must look at: log, journal, and from there every observer."""

@@ -21,17 +21,22 @@ class Quotes:
         self._seen: dict[str, tuple[float, Ticker]] = {}
 
     async def last(self, symbol: str, max_age_s: float) -> Decimal | None:
-        """The last price, at most `max_age_s` old; None when the exchange does not tell it in time."""
+        """As `ticker`, its last price alone."""
+        ticker = await self.ticker(symbol, max_age_s)
+        return None if ticker is None else ticker.last
+
+    async def ticker(self, symbol: str, max_age_s: float) -> Ticker | None:
+        """Told by the exchange at most `max_age_s` ago; None when it does not tell it in time."""
         seen = self._seen.get(symbol)
         if seen is not None and self._clock() - seen[0] < max_age_s:
-            return seen[1].last
+            return seen[1]
         with trio.move_on_after(PATIENCE_S):
             try:
                 ticker = await self._venue.ticker(symbol)
             except Transient:
                 return None
             self._seen[symbol] = (self._clock(), ticker)
-            return ticker.last
+            return ticker
         return None
 
     async def all(self, symbols: Iterable[str], max_age_s: float) -> dict[str, Decimal]:

@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from fks.actors import supervisor
 from fks.infra import sqlite_file
+from fks.ledger import JournalBroken
 from fks.venues.accounts import AccountMaker
 from simulation.alerts import script
 from simulation.book import Book
@@ -109,7 +110,12 @@ class Run:
         """systemd."""
         world = self.world
         while not self.over:
-            life = Life(world, self.disk, self.books, self.bug.venue)
+            try:
+                life = Life(world, self.disk, self.books, self.bug.venue)
+            except JournalBroken as error:
+                world.violation(Rule.DAMAGED, str(error))
+                world.nursery.cancel_scope.cancel()
+                return
             self.sender.life = life
             self.crashes.new_life()
             world.note("daemon", "START")

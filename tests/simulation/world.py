@@ -28,6 +28,7 @@ class Rule(StrEnum):
     HALTED = "entered while halted"
     REFUSED = "a valid alert was refused"
     FELL = "fell without a reason"
+    DAMAGED = "the journal is damaged"
 
 
 class Violation(NamedTuple):

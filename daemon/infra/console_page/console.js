@@ -39,6 +39,7 @@ function cell(content, { tone, number } = {}) {
 }
 const state = (word) => cell(word, { tone: TONE[word] });
 const number = (text) => cell(text, { number: true });
+const money = (text) => cell(text, { number: true, tone: Number(text) < 0 ? "bad" : undefined });
 const clock = (iso) => cell(new Date(iso).toLocaleString());
 
 function button(text, act, { danger, link, pressed } = {}) {
@@ -76,7 +77,9 @@ async function setTrading(to, account) {
 async function showAccounts() {
   const [{ accounts }, trading] = await Promise.all([api("/v1/accounts"), api("/v1/trading")]);
   const told = byId("trading");
-  told.textContent = `trading: ${trading.state}`;
+  const rules = trading.restrictions.filter((one) => one.why).map((one) =>
+    `${one.account}: ${one.state} by ${one.by} since ${one.at}: ${one.why}`);
+  told.textContent = [`trading: ${trading.state}`, ...rules].join(" · ");
   told.className = TONE[trading.state];
   for (const one of document.querySelectorAll("header [data-state]"))
     one.setAttribute("aria-pressed", one.dataset.state === trading.state);
@@ -95,9 +98,18 @@ async function showAccounts() {
 
 async function showPositions() {
   const { positions } = await api("/v1/positions");
-  fill("positions", positions.filter((one) => Number(one.amount) !== 0).map((one) => [
-    cell(one.account), cell(one.symbol), number(one.amount), number(one.average), number(one.realized),
-    number(one.fees)]), "flat");
+  const rows = positions.flatMap((one) => [one, ...one.strategies.map((share) => ({ ...one, ...share }))]);
+  fill("positions", rows.filter((one) => Number(one.amount) !== 0).map((one) => [
+    cell(one.account), cell(one.symbol), cell(one.strategy), number(one.amount), number(one.average),
+    number(one.last), money(one.unrealized), money(one.realized), number(one.fees)]), "flat");
+}
+
+async function showTrades() {
+  const { open, trades } = await api("/v1/trades?limit=20");
+  fill("trades", [...open, ...trades].map((one) => [
+    clock(one.opened_at), one.closed_at ? clock(one.closed_at) : cell("open"), cell(one.account),
+    cell(one.strategy), cell(one.symbol), cell(one.side), number(one.amount), number(one.entry), number(one.exit),
+    money(one.profit), number(one.fees), number(one.slippage)]), "none yet");
 }
 
 async function showOrders() {
@@ -145,7 +157,8 @@ async function showChain(id) {
   if (!byId("chain").open) byId("chain").showModal();
 }
 
-const showAll = () => attempt(() => Promise.all([showAccounts(), showPositions(), showOrders(), showAlerts()]));
+const showAll = () => attempt(() => Promise.all([
+  showAccounts(), showPositions(), showTrades(), showOrders(), showAlerts()]));
 
 // Many events come with one order: whatever happens within a moment is one look.
 let soon = null;
