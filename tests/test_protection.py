@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fks.domain.messages import Order
-from fks.domain.orders import Leg, Side, State
+from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.protection import HELD, Family, Ground, Steps, needs_mark, next_steps
 from makers import NOW, dec, order
 
@@ -201,6 +201,20 @@ def test_a_stop_gives_way_when_the_position_shrinks_and_comes_back_smaller() -> 
     gone = replace(going, state=State.CANCELED)
     assert steps(gone, successor, position="0.6") == Steps(release=((successor.id, dec("0.6")),))
     assert steps(gone, successor, position="0") == Steps(cancel=(successor.id,))
+
+
+def test_a_reduce_only_stop_minds_no_sale_that_rests_at_its_price() -> None:
+    """Simulation seed 66481: the price may go to the stop, and the sale never happen."""
+    resting = order(
+        "l", side=Side.SELL, type=OrderType.LIMIT, amount=dec("0.6"), price=dec(110), state=State.OPEN
+    )
+    firm = replace(STOP, reduce_only=True)
+    coins = next_steps([STOP, resting], [Family(ENTRY, (STOP,))], {"e": ENTRY}, ground())
+    contracts = next_steps([firm, resting], [Family(ENTRY, (firm,))], {"e": ENTRY}, ground())
+    assert (coins.release, contracts.release) == ((("s", dec("0.4")),), (("s", dec(1)),))
+    for sooner in (replace(resting, state=State.SENDING), replace(resting, type=OrderType.MARKET)):
+        steps = next_steps([firm, sooner], [Family(ENTRY, (firm,))], {"e": ENTRY}, ground())
+        assert steps.release == (("s", dec("0.4")),)  # what is left is soon known
 
 
 def test_a_close_leaves_what_comes_after_it_alone() -> None:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from fks.domain.ids import client_order_id
 from fks.domain.messages import Order
 from fks.domain.money import ZERO, floor_to
-from fks.domain.orders import Leg, Side, State
+from fks.domain.orders import LIVE, Leg, OrderType, Side, State
 
 HELD = float("inf")
 _TOP_UP = Decimal("0.1")  # share of the entry: smaller partial fills wait for company
@@ -97,7 +97,10 @@ def next_steps(
 def _protect(live: Sequence[Order], families: Sequence[Family], ground: Ground) -> Steps:
     """Of the families that share `ground.position`."""
     total = Steps()
-    exiting = sum((order.remaining for order in live if _reduces(order, ground.position)), start=ZERO)
+    firm = all(leg.reduce_only for family in families for leg in family.legs)
+    exiting = sum(
+        (order.remaining for order in live if _takes_room(order, ground.position, firm)), start=ZERO
+    )
     held = abs(ground.position)
     room = max(ZERO, held - exiting)
     way = Side.BUY if ground.position > 0 else Side.SELL
@@ -116,10 +119,15 @@ def _protect(live: Sequence[Order], families: Sequence[Family], ground: Ground) 
     return total
 
 
-def _reduces(order: Order, position: Decimal) -> bool:
+def _takes_room(order: Order, position: Decimal, firm: bool) -> bool:
+    """Whether it sells what a stop would sell too. Where stops are reduce-only (`firm`) they sell no more
+    than there is; then only what is about to be executed counts, not what rests at its price: the price may
+    well go to the stop instead.
+    """
     if order.leg.protective or position == 0 or is_held(order):
         return False
-    return order.side is (Side.SELL if position > 0 else Side.BUY)
+    rests = order.state in LIVE and order.type is not OrderType.MARKET
+    return order.side is (Side.SELL if position > 0 else Side.BUY) and not (firm and rests)
 
 
 def _open_amount(family: Family) -> Decimal:
