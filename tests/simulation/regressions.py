@@ -22,4 +22,7 @@ SEEDS: tuple[int, ...] = (
 
 WIDE_SEEDS: tuple[int, ...] = (
     19,  # an entry that was planned before a halt was sent after it
+    31449,  # two entries made at once took each other's stop in turns, for ever
+    66481,  # a sale that rests at its price left a contract without a part of its stop
+    75227,  # the same, of a short position and a stop order
 )
