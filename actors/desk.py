@@ -66,7 +66,7 @@ class DeskDeps:
     token: Secret
     events: Broadcast[Sequence[Event]]
     wall: Callable[[], float]
-    default_account: str
+    default_account: Callable[[], str]
 
 
 def make_desk(deps: DeskDeps) -> QuartTrio:
@@ -234,7 +234,7 @@ class _Desk:
         symbol = request.args.get("symbol")
         if not symbol:
             raise Refusal("desk.missing", "give ?symbol=, for example BTC/USDT", "symbol")
-        account = self._known(request.args.get("exchange"), "exchange") or self._deps.default_account
+        account = self._known(request.args.get("exchange"), "exchange") or self._deps.default_account()
         return json_reply(views.ticker_view(account, await self._deps.ticker(account, symbol)))
 
     async def trading(self) -> Response:

@@ -85,9 +85,21 @@ class Front:
     denials: Sampler = field(init=False, default_factory=Sampler)
 
     def __post_init__(self) -> None:
+        self._set_rate()
+
+    def _set_rate(self) -> None:
         rate = self.rules.webhook.rate
         self.rate = BucketPerKey(rate.per_minute / 60, rate.burst)
         self.guesses = BucketPerKey(rate.per_minute / 60, rate.burst)
+
+    def use(self, rules: GateRules, allow: Sequence[Network], trusted_proxies: Sequence[Network]) -> None:
+        """Let alerts in by these from now on. What addresses have used of their rate is forgotten only where
+        the rate is another one.
+        """
+        other_rate = rules.webhook.rate != self.rules.webhook.rate
+        self.rules, self.allow, self.trusted_proxies = rules, allow, trusted_proxies
+        if other_rate:
+            self._set_rate()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,6 +1,6 @@
 """What would this alert do, with the present configuration and book? Sends and stores nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,17 @@ from fks.ledger import Journal
 from fks.venues.outlook import Outlook
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Linter:
     """Runs an alert through the same gate, sizing and risk as a real one."""
 
     journal: Journal
     rules: gate.GateRules
-    outlooks: Mapping[str, Outlook]
+    outlook: Callable[[str], Outlook]  # of an account
     wall: Callable[[], float]
+
+    def use(self, rules: gate.GateRules) -> None:
+        self.rules = rules
 
     async def __call__(self, body: bytes) -> dict[str, Any]:
         """`domain.preview`'s report, and each account's orders or refusal."""
@@ -38,7 +41,7 @@ class Linter:
         return report
 
     def _index(self, account: str) -> SymbolIndex | None:
-        return self.outlooks[account].account.index
+        return self.outlook(account).account.index
 
     async def _account(self, new: NewAlert, name: str) -> dict[str, Any]:
         try:
@@ -47,7 +50,7 @@ class Linter:
             return {"account": name, "refusal": preview.refusal_view(refusal)}
 
     async def _decide(self, new: NewAlert, name: str) -> dict[str, Any]:
-        outlook, now = self.outlooks[name], self.wall()
+        outlook, now = self.outlook(name), self.wall()
         index = outlook.account.index
         if index is None:
             raise Refusal("account.starting", "the account's markets are not loaded yet: try again")

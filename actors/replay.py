@@ -131,14 +131,12 @@ class StandingClock(trio.abc.Clock):
 class _Unattended(Daemon):
     """Without sockets and signals, and without those who only look on."""
 
-    door: Any = None
-
-    async def _open_addresses(self, _actors: trio.Nursery, _outlooks: Any) -> None:
-        self.door = self._front(gate_rules(self.loaded.settings, lambda: _OWN))
+    async def _open_addresses(self, _actors: trio.Nursery) -> None:
+        self.front = self._front(gate_rules(self.loaded.settings, lambda: _OWN))
 
     async def _observe(self, *_actor: Any) -> None: ...
 
-    async def _obey_signals(self, *_audit: Any) -> None: ...
+    async def _obey_signals(self, *_of: Any) -> None: ...
 
     async def _tell_systemd(self) -> None: ...
 
@@ -241,7 +239,8 @@ class Replay:
         return self._clock.now - at >= LOOK_S or abs(equity - then) > LOOK_SHARE * abs(then)
 
     def _venues(self) -> list[PaperVenue]:
-        return [one.venue for one in self._daemon.accounts.values() if isinstance(one.venue, PaperVenue)]
+        venues = (crew.account.venue for crew in self._daemon.crews.values())
+        return [one for one in venues if isinstance(one, PaperVenue)]
 
     def _equity(self) -> Decimal:
         return sum((venue.equity(self.quote) for venue in self._venues()), ZERO)
@@ -281,7 +280,7 @@ class Replay:
             await trio.lowlevel.checkpoint()
             answered.append(message)
 
-        await self._daemon.door(scope, receive, send)
+        await self._daemon.front(scope, receive, send)
         status, reply = answered[0]["status"], msgspec.json.decode(answered[1]["body"])
         if reply.get("status") == "duplicate":
             self._duplicates += 1

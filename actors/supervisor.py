@@ -7,7 +7,7 @@ exchange → journal; the journal's fan-out is the only thing that wakes anybody
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,39 +21,35 @@ import trio
 from hypercorn.typing import ASGIFramework
 
 from fks.actors.audit import Audit, AuditActor
+from fks.actors.configuration import read
+from fks.actors.crew import Crew, sending
 from fks.actors.desk import DeskDeps, make_desk
-from fks.actors.exchange import Exchange
-from fks.actors.follower import Follower
 from fks.actors.front import MAX_BODY, Front, Waiters
-from fks.actors.guard import Guard
 from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
 from fks.actors.metrics import MetricsActor
-from fks.actors.reconciler import Reconciler
 from fks.actors.sentinel import Sentinel
-from fks.actors.sizing import Sizing
 from fks.actors.trades import Trades
 from fks.domain.addresses import networks
-from fks.domain.errors import Overloaded, Refusal
+from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.events import Kind, wakes
 from fks.domain.gate import GateRules, gate_rules
-from fks.domain.messages import Event, Look, Market, Ticker
-from fks.domain.orders import State
+from fks.domain.messages import AccountStatus, Event, Look, Market, Ticker
+from fks.domain.reload import changes, effective
 from fks.domain.secret import Secret
+from fks.domain.symbols import SymbolIndex
 from fks.infra.audit import AuditExporter
-from fks.infra.config import ConfigError, Loaded, load
+from fks.infra.config import ConfigError, Loaded
 from fks.infra.credentials import ensure_secret
 from fks.infra.http_server import ServerLimits, serve
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.listeners import Listeners
+from fks.infra.log import configure as configure_log
 from fks.infra.metrics import Metrics
 from fks.infra.notify_socket import NotifySocket
-from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, mailbox, supervise, sustain
-from fks.ledger import Journal, Reader, Write
-from fks.venues.account import Account
+from fks.kernel import Broadcast, Inbox, Latest, M, Make, Ref, Restart, in_thread, mailbox, supervise, sustain
+from fks.ledger import Journal, Write
 from fks.venues.accounts import AccountMaker
-from fks.venues.outlook import Outlook
-from fks.venues.trio_ccxt import exchange_ids
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
 BACKLOG_S = 0.5
@@ -85,8 +81,9 @@ class Daemon:
     wall: Callable[[], float] = field(default_factory=lambda: time.time)
     waiters: Waiters = field(default_factory=Waiters)
     events: Broadcast[Sequence[Event]] = field(default_factory=Broadcast)
-    accounts: dict[str, Account] = field(default_factory=dict)
-    mailboxes: dict[str, dict[str, Ref[Look]]] = field(default_factory=dict)
+    crews: dict[str, Crew] = field(default_factory=dict)  # by account
+    statuses: dict[str, Latest[AccountStatus]] = field(default_factory=dict)
+    reloading: trio.Lock = field(default_factory=trio.Lock)
     backlog: int = 0
     refused_at: float = float("-inf")  # by the journal, last: disk full or locked
     draining: bool = False
@@ -95,9 +92,20 @@ class Daemon:
     closed: list[trio.Event] = field(default_factory=list)  # by them, when their last reply is out
     hurry: trio.CancelScope = field(default_factory=trio.CancelScope)
     trades: Trades = field(init=False)
+    maker: AccountMaker = field(init=False)
+    front: Front = field(init=False)
+    linter: Linter = field(init=False)
 
     def __post_init__(self) -> None:
         self.trades = Trades(self.journal, self._markets)
+        self.maker = AccountMaker(
+            self.loaded.settings,
+            self.store,
+            self.journal,
+            markets=self.loaded.state_dir / "markets",
+            wall=self.wall,
+            meter=self.metrics,
+        )
 
     async def run(self, task_status: trio.TaskStatus[Running]) -> None:
         """The journal outlives everybody who writes to it."""
@@ -147,50 +155,24 @@ class Daemon:
         make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=self.wall)
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
-        maker = AccountMaker(
-            self.loaded.settings,
-            self.store,
-            self.journal,
-            markets=self.loaded.state_dir / "markets",
-            wall=self.wall,
-            meter=self.metrics,
-        )
-        names = self.loaded.settings.exchanges
-        outlooks = {name: await self._account(actors, maker, name) for name in names}
-        self.metrics.pulled.accounts = {name: one.status for name, one in self.accounts.items()}
-        boxes = [ref for own in self.mailboxes.values() for ref in own.values()]
-        self.metrics.pulled.mailboxes = [self.journal_ref, audit_ref, metrics_ref, *boxes]
+        for name in self.loaded.settings.exchanges:
+            await self._enlist(actors, name)
+        common = (self.journal_ref, audit_ref, metrics_ref)
+        self.metrics.pulled.accounts = self.statuses
+        self.metrics.pulled.mailboxes = lambda: (*common, *self._boxes())
         actors.start_soon(self._watch_backlog)
-        actors.start_soon(self._obey_signals, audit_ref)
-        await self._open_addresses(actors, outlooks)
+        actors.start_soon(self._obey_signals, actors, audit_ref)
+        await self._open_addresses(actors)
 
-    async def _account(self, actors: trio.Nursery, maker: AccountMaker, name: str) -> Outlook:
-        settings = self.loaded.settings
-        account = await maker.make(name)
-        self.accounts[name] = account
-        outlook = Outlook(
-            account,
-            settings.sizing,
-            settings.risk,
-            self.trades,
-            settings.strategies,
-            settings.webhook.on_drift,
-        )
-        drift, reduces = self.metrics.drift, settings.risk.on_position_drift == "reduce"
-        unprotected = self.metrics.unprotected
-        makers: dict[str, tuple[Make[Look], Restart]] = {
-            "exchange": (lambda tasks: Exchange(tasks, account, settings.symbols), Exchange.RESTART),
-            "sizing": (lambda tasks: Sizing(tasks, outlook), Sizing.RESTART),
-            "follower": (lambda tasks: Follower(tasks, account), Follower.RESTART),
-            "reconciler": (lambda tasks: Reconciler(tasks, account, drift, reduces), Reconciler.RESTART),
-            "guard": (lambda tasks: Guard(tasks, account, settings.risk, unprotected), Guard.RESTART),
-        }
-        boxes = self.mailboxes[name] = {}
-        for actor, (make, policy) in makers.items():
-            # one wake-up waits: a second would say nothing new
-            boxes[actor], inbox = mailbox(f"{actor}/{name}", 1, Look)
-            actors.start_soon(self._contained, account, make, inbox, policy)
-        return outlook
+    def _boxes(self) -> Iterator[Ref[Look]]:
+        return (ref for crew in self.crews.values() for ref in crew.mailboxes.values())
+
+    async def _enlist(self, actors: trio.Nursery, name: str) -> None:
+        """Take the account up. Raises Fatal for one that can never work as it is configured."""
+        account = await self.maker.make(name)
+        crew = Crew(account, self.loaded.settings, self.trades, self.metrics)
+        self.crews[name], self.statuses[name] = crew, account.status
+        actors.start_soon(crew.run)
 
     async def _vital(self, nursery: trio.Nursery, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
         """An actor without which the daemon must not go on: giving up ends the process."""
@@ -200,45 +182,37 @@ class Daemon:
         """One that only looks on: while it fails, trading goes on without it."""
         await sustain(make, inbox, policy, _observer_failed, on_restart=self.metrics.restarted)
 
-    async def _contained(
-        self, account: Account, make: Make[Look], inbox: Inbox[Look], policy: Restart
-    ) -> None:
-        """An account's actor: failing too often closes that account to entries, and no other account.
-
-        The actor goes on at a slower pace, because what is open must still be canceled and closed.
-        """
-        await sustain(make, inbox, policy, account.fail, on_restart=self.metrics.restarted)
-
     def _wake(self, events: Sequence[Event]) -> None:
         """The journal's fan-out: an offer that finds the mailbox full finds the same wake-up there."""
         for event in events:
             if event.kind == Kind.ALARM and event.account is None:
                 continue  # about an alert, not about an account
-            accounts = self.mailboxes if event.account is None else (event.account,)
+            accounts = self.crews if event.account is None else (event.account,)
             for actor in wakes(event.kind):
                 for account in accounts:
-                    if (boxes := self.mailboxes.get(account)) is not None:
-                        boxes[actor].offer(Look())
+                    if (crew := self.crews.get(account)) is not None:
+                        crew.mailboxes[actor].offer(Look())
 
     # --- the addresses
 
-    async def _open_addresses(self, actors: trio.Nursery, outlooks: dict[str, Outlook]) -> None:
-        settings = self.loaded.settings
-        rules = gate_rules(settings, lambda: self._secret("webhook_secret"))
+    async def _open_addresses(self, actors: trio.Nursery) -> None:
+        settings, rules = self.loaded.settings, self._rules()
+        self.linter = Linter(self.journal, rules, lambda name: self.crews[name].outlook, self.wall)
+        self.front = self._front(rules)
         desk = make_desk(
             DeskDeps(
                 journal=self.journal,
-                accounts={name: account.status for name, account in self.accounts.items()},
+                accounts=self.statuses,
                 ticker=self._ticker,
                 prices=self._prices,
                 trades=self.trades,
-                lint=Linter(self.journal, rules, outlooks, self.wall),
+                lint=self.linter,
                 metrics=self.metrics.text,
                 unready=self._unready,
                 token=settings.server.admin_token or self._secret("admin_token"),
                 events=self.events,
                 wall=self.wall,
-                default_account=settings.default_exchange,
+                default_account=lambda: self.loaded.settings.default_exchange,
             )
         )
         limits = ServerLimits(
@@ -247,8 +221,11 @@ class Daemon:
             max_body=2 * MAX_BODY,  # the front refuses, and counts, what is over its own limit
         )
         desk_limits = msgspec.structs.replace(limits, max_connection_life_s=None, drain_s=1.0)
-        await self._serve(actors, self._front(rules), "door", self.listeners.door, limits)
+        await self._serve(actors, self.front, "door", self.listeners.door, limits)
         await self._serve(actors, desk, "desk", self.listeners.desk, desk_limits)
+
+    def _rules(self) -> GateRules:
+        return gate_rules(self.loaded.settings, lambda: self._secret("webhook_secret"))
 
     def _front(self, rules: GateRules) -> Front:
         settings = self.loaded.settings
@@ -257,7 +234,7 @@ class Daemon:
             rules=rules,
             allow=networks(settings.webhook.allow),
             trusted_proxies=networks(settings.server.trusted_proxies),
-            indexes=lambda name: self.accounts[name].index,
+            indexes=self._index,
             waiters=self.waiters,
             metrics=self.metrics,
             unready=self._unready,
@@ -277,28 +254,32 @@ class Daemon:
         await actors.start(run)
 
     async def _tell_systemd(self) -> None:
-        accounts = {name: account.status for name, account in self.accounts.items()}
-        await Sentinel(self.systemd, self.journal, accounts, self._unready).run()
+        await Sentinel(self.systemd, self.journal, self.statuses, self._unready).run()
 
     def _secret(self, name: str) -> Secret:
         return ensure_secret(self.loaded.state_dir / name)
 
+    def _index(self, name: str) -> SymbolIndex | None:
+        """None: its markets are not loaded, or it is being taken up just now."""
+        return self.crews[name].account.index if name in self.crews else None
+
     async def _ticker(self, name: str, symbol: str) -> Ticker:
-        account = self.accounts.get(name)
+        account = self.crews[name].account if name in self.crews else None
         if account is None or account.index is None:
             raise Refusal("alert.account", f"there is no account {name[:60]!r} with markets", "exchange")
         return await account.venue.ticker(account.index.resolve(symbol).symbol)
 
     async def _prices(self, name: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """To look at: of an exchange that did not answer last time, nobody waits for a price."""
-        account = self.accounts.get(name)
+        account = self.crews[name].account if name in self.crews else None
         if account is None or account.index is None or not account.status.get().reachable:
             return {}
         return await account.quotes.all(symbols, DESK_PRICE_AGE_S)
 
     def _markets(self) -> dict[str, Mapping[str, Market]]:
         """Of the accounts that know theirs."""
-        return {name: one.venue.markets() for name, one in self.accounts.items() if one.index is not None}
+        accounts = {name: crew.account for name, crew in self.crews.items()}
+        return {name: one.venue.markets() for name, one in accounts.items() if one.index is not None}
 
     def _unready(self) -> list[str]:
         reasons = ["the daemon is stopping"] if self.draining else []
@@ -320,8 +301,10 @@ class Daemon:
 
     # --- the end
 
-    async def _obey_signals(self, audit: Ref[Audit]) -> None:
-        """TERM and INT stop, once more in a hurry; HUP reopens the audit file after logrotate."""
+    async def _obey_signals(self, actors: trio.Nursery, audit: Ref[Audit]) -> None:
+        """TERM and INT stop, once more in a hurry; HUP reads the configuration anew, and reopens the audit
+        file after logrotate.
+        """
         handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         with trio.open_signal_receiver(*handled) as signals:
             async with trio.open_nursery() as reloads:  # none of them may keep a TERM waiting
@@ -329,45 +312,97 @@ class Daemon:
                     log.info("signal_received", signal=signal.Signals(number).name)
                     if number == signal.SIGHUP:
                         reloads.start_soon(audit.tell, Audit.REOPEN)
-                        reloads.start_soon(self._check_configuration)
+                        reloads.start_soon(self._reload, actors)
                     elif self.told.is_set():
                         self.hurry.cancel()
                     else:
                         self.told.set()
 
-    async def _check_configuration(self) -> None:
-        """The present settings stay until the next start; this says whether that one would succeed."""
-        self.systemd.reloading()
-        read = partial(load, self.loaded.path, os.environ, exchange_ids())
+    # --- another configuration
+
+    async def _reload(self, actors: trio.Nursery) -> None:
+        """Take up what the file says now. A file with any error in it changes nothing."""
+        async with self.reloading:
+            self.systemd.reloading()
+            try:
+                new = await in_thread(partial(read, self.loaded.path, os.environ))
+            except ConfigError as error:
+                log.error("configuration_refused", errors=error.errors, then="the present one stays")  # noqa: TRY400 - the errors say it all
+                self.metrics.reloaded(ok=False)
+            else:
+                await self._use(new, actors)
+                self.metrics.reloaded(ok=True)
+            self.systemd.ready()
+
+    async def _use(self, new: Loaded, actors: trio.Nursery) -> None:
+        now = self.loaded.settings
+        found = changes(now, new.settings)
+        self.loaded = msgspec.structs.replace(new, settings=effective(now, new.settings))
+        settings = self.loaded.settings
+        configure_log(settings.log.level, settings.log.format)
+        self.maker.use(settings)
+        rules = self._rules()
+        self.linter.use(rules)
+        self.front.use(
+            rules, networks(settings.webhook.allow), networks(settings.server.trusted_proxies)
+        )  # from here on no alert comes to an account that was removed
+        for name in found.removed:
+            actors.start_soon(self._dismiss, self.crews[name])
+        for name, crew in self.crews.items():
+            if name in settings.exchanges and name not in found.anew:
+                crew.use(settings)
+        async with trio.open_nursery() as accounts:
+            for name in (*found.anew, *found.added):
+                accounts.start_soon(self._take_up, actors, name)
+        for warning in new.warnings:
+            log.warning("configuration", detail=warning)
+        log.info("configuration_reloaded", **msgspec.to_builtins(found))
+        if found.at_start:
+            log.warning("restart_needed", keys=found.at_start, then="until then the old values hold")
+
+    async def _take_up(self, actors: trio.Nursery, name: str) -> None:
+        """Added, or with another exchange, key or market: what the account owes, the ledger says."""
+        if name in self.crews:
+            await self._stand_down(self.crews[name])
         try:
-            await trio.to_thread.run_sync(read)
-        except ConfigError as error:
-            log.error("configuration_refused", errors=error.errors, then="the present one stays")  # noqa: TRY400 - the errors say it all
-        else:
-            log.info("configuration_checked", then="it takes effect at the next start")
-        self.systemd.ready()
+            await self._enlist(actors, name)
+        except Fatal as error:  # it was tried out, but files may change: as with an account that fails
+            log.error("account_not_taken_up", account=name, reason=str(error))  # noqa: TRY400 - the reason says it
+
+    async def _dismiss(self, crew: Crew) -> None:
+        """No alert reaches it any more; it goes when all that it owes has come to rest."""
+        crew.leaving = True
+        log.info("account_leaving", account=crew.account.name, then="its orders are followed to their end")
+        await crew.finish()
+        if self.crews.get(crew.account.name) is crew and crew.leaving:
+            await self._stand_down(crew)
+
+    async def _stand_down(self, crew: Crew) -> None:
+        name = crew.account.name
+        await crew.stop(self.loaded.settings.server.drain_s)
+        if self.crews.get(name) is crew:
+            del self.crews[name], self.statuses[name]
+        log.info("account_taken_down", account=name)
+
+    # --- the end
 
     async def _drain(self) -> None:
         """No new alerts, no new entries; what is on its way gets its answer, or is looked up next time."""
         self.systemd.stopping()
         self.draining = True
         self.stopping.set()
-        for account in self.accounts.values():
-            account.tell(ready=False, reason="the daemon is stopping")
+        for crew in self.crews.values():
+            crew.account.tell(ready=False, reason="the daemon is stopping")
         self.hurry.deadline = trio.current_time() + self.loaded.settings.server.drain_s
         with self.hurry:
             for closed in self.closed:
                 await closed.wait()
-            while await self.journal.read(_sending):  # noqa: ASYNC110 - the ledger cannot set an event
+            while await self.journal.read(sending):  # noqa: ASYNC110 - the ledger cannot set an event
                 await trio.sleep(0.05)
 
 
 async def _observer_failed(actor: str, error: Exception) -> None:
     log.error("observer_failed", actor_failed=actor, reason=str(error))
-
-
-def _sending(ledger: Reader) -> bool:
-    return any(order.state is State.SENDING for order in ledger.live_orders())
 
 
 async def daemon(loaded: Loaded, *, task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED) -> None:

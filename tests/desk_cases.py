@@ -51,7 +51,7 @@ class Desk:
                 token=Secret(TOKEN),
                 events=self.events,  # type: ignore[arg-type]  # a list is a sequence
                 wall=lambda: 200.0,
-                default_account="paper",
+                default_account=lambda: "paper",
             )
         )
 

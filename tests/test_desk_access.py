@@ -23,7 +23,7 @@ def test_a_desk_without_a_token_is_not_made() -> None:
         token=Secret(""),
         events=Broadcast(),
         wall=float,
-        default_account="paper",
+        default_account=lambda: "paper",
     )
     with pytest.raises(ValueError, match="admin_token"):
         make_desk(deps)

@@ -193,7 +193,7 @@ def test_an_accounts_status_is_looked_up_at_the_scrape() -> None:
 def test_mailboxes_show_their_depth_and_what_they_dropped() -> None:
     metrics = new_metrics()
     ref, _inbox = mailbox("audit", 1, int)
-    metrics.pulled.mailboxes = [ref]
+    metrics.pulled.mailboxes = lambda: [ref]
     assert ref.offer(1)
     assert not ref.offer(2)
     assert value(metrics, "fks_mailbox_depth", actor="audit") == 1

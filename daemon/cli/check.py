@@ -1,14 +1,8 @@
 """`fks check`: is the configuration right? Talks to nobody."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from fks.cli.context import config_option, load
-from fks.domain.errors import Misconfigured
-
-if TYPE_CHECKING:
-    from fks.infra.config import Loaded
 
 
 @click.command()
@@ -19,6 +13,7 @@ def check() -> None:
     Prints every error, not only the first, and exits 78 when there are some.
     """
     from fks.infra.config import ConfigError
+    from fks.venues.accounts import impossible_accounts
     from fks.venues.trio_ccxt import exchange_ids
 
     loaded = load(exchange_ids())
@@ -28,7 +23,7 @@ def check() -> None:
     click.echo(f"audit          {loaded.audit_path}")
     click.echo(f"door           {', '.join(settings.server.listen)}")
     click.echo(f"desk           {', '.join(settings.server.admin)}")
-    impossible = _impossible_accounts(loaded)
+    impossible = impossible_accounts(settings)
     for name, account in settings.exchanges.items():
         remarks = [account.type, account.market, account.mode]
         remarks += ["testnet"] if account.testnet else []
@@ -50,16 +45,3 @@ def check() -> None:
 def _reach(accounts: tuple[str, ...], strategies: tuple[str, ...]) -> str:
     """What a secret may trade."""
     return f"{', '.join(strategies) or 'every strategy'} on {', '.join(accounts) or 'every account'}"
-
-
-def _impossible_accounts(loaded: "Loaded") -> list[str]:
-    """What only an account's own making can tell: keys that its exchange needs, a testnet that it has not."""
-    from fks.venues.accounts import try_out
-
-    errors = []
-    for name in loaded.settings.exchanges:
-        try:
-            try_out(name, loaded.settings)
-        except Misconfigured as error:
-            errors.append(str(error))
-    return errors

@@ -118,6 +118,7 @@ class Metrics:
         self._batch = self._histogram("journal_batch_size", "Changes in one transaction", _BATCH)
         self._refused_commits = self._counter("journal_failures", "Transactions not stored", "reason")
         self._restarts = self._counter("actor_restarts", "Actors rebuilt after a failure", "actor")
+        self._reloads = self._counter("config_reloads", "Configurations read anew: ok, refused", "result")
 
     def _counter(self, name: str, text: str, *labels: str) -> _Family[Counter]:
         return _Family(Counter(name, text, labels, namespace="fks", registry=self._registry), labels)
@@ -223,3 +224,7 @@ class Metrics:
 
     def restarted(self, actor: str) -> None:
         self._restarts(actor).inc()
+
+    def reloaded(self, *, ok: bool) -> None:
+        """A SIGHUP; refused, the configuration of before stays."""
+        self._reloads("ok" if ok else "refused").inc()

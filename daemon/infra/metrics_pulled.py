@@ -32,18 +32,19 @@ class Pulled(Collector):
     """Accounts by their status cells, mailboxes by their Refs, the ledger by its latest `book`."""
 
     accounts: Mapping[str, Latest[AccountStatus]] = field(default_factory=dict)
-    mailboxes: Sequence[Ref[Any]] = ()
+    mailboxes: Callable[[], Iterable[Ref[Any]]] = tuple
     book: Book = field(default_factory=lambda: Book(0.0))
 
     def collect(self) -> Iterator[Metric]:
         yield from _accounts([cell.get() for cell in self.accounts.values()])
         yield from _book(self.book)
-        depths = [((ref.name,), float(ref.depth)) for ref in self.mailboxes]
+        mailboxes = tuple(self.mailboxes())
+        depths = [((ref.name,), float(ref.depth)) for ref in mailboxes]
         yield _gauge("mailbox_depth", "Messages waiting in a mailbox", ["actor"], depths)
         dropped = CounterMetricFamily(
             "fks_dropped_messages", "Messages that a slow observer missed", labels=["actor"]
         )
-        for ref in self.mailboxes:
+        for ref in mailboxes:
             dropped.add_metric([ref.name], ref.dropped)
         yield dropped
 

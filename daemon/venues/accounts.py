@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fks.domain.errors import Misconfigured
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus
 from fks.domain.secret import Secret
@@ -35,6 +36,17 @@ def try_out(name: str, settings: Settings) -> None:
         _recorded(own)
     else:
         _ccxt_venue(name, own, settings)
+
+
+def impossible_accounts(settings: Settings) -> list[str]:
+    """What only an account's own making can tell: keys that its exchange needs, a testnet that it has not."""
+    errors = []
+    for name in settings.exchanges:
+        try:
+            try_out(name, settings)
+        except Misconfigured as error:
+            errors.append(str(error))
+    return errors
 
 
 def _recorded(own: AccountSettings) -> Recorded | None:
@@ -88,6 +100,10 @@ class AccountMaker:
         self._wall = wall
         self._meter = meter
         self._shared: Shared | None = None
+
+    def use(self, settings: Settings) -> None:
+        """Make accounts by these from now on."""
+        self._settings = settings
 
     async def make(self, name: str) -> Account:
         """Raises Fatal for an account that can never work as it is configured."""

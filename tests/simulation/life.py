@@ -72,7 +72,7 @@ class SimDaemon(supervisor.Daemon):
     async def _observe(self, *_actor: Any) -> None:
         """The audit's and the metrics' actors change nothing."""
 
-    async def _obey_signals(self, *_audit: Any) -> None:
+    async def _obey_signals(self, *_of: Any) -> None:
         """`Life.stop` is the signal."""
 
 
