@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check conformance bench soak overload simulate fuzz fuzz-full format lock types clean
+.PHONY: demo test check conformance bench soak restarts overload simulate fuzz fuzz-full format lock types clean
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -27,6 +27,9 @@ bench: $(VENV)/run  ## speed and memory next to upstream ccxt and to a plain ref
 
 soak: $(VENV)/dev  ## 200 kills of the real daemon under load (about ten minutes)
 	PYTHONPATH=tests $(BIN)/python -m crash --rounds $(or $(ROUNDS),200)
+
+restarts: $(VENV)/dev  ## 30 restarts, one every two seconds, under 50 alerts a second (about a minute)
+	PYTHONPATH=tests $(BIN)/python -m crash.restarts --restarts $(or $(RESTARTS),30)
 
 overload: $(VENV)/dev  ## floods of the real daemon: replies, the slowest of them, memory (about three minutes)
 	PYTHONPATH=tests $(BIN)/python -m crash.overload --seconds $(or $(SECONDS),30)

@@ -4,6 +4,7 @@ A bare ASGI callable, because a framework would cancel the handler when the clie
 webhook must not die between its commit and its dispatch. No reply before the alert is on disk.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ Response = tuple[int, bytes, dict[str, str]]
 
 MAX_BODY = 16_384
 DAY_S = 86_400.0  # how often an expired secret that is still used is told of
+LAST_S = 0.5  # longest wait for an order's outcome while the daemon stops
 RETRY = {"retry-after": "5"}  # TradingView comes again 5 s after a 5xx
 _WEBHOOKS = ("/webhook", "/webhook/tradingview")
 _SETTLED = {f"alert_{state}" for state in replies.SETTLED}
@@ -46,6 +48,8 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[trio.Event]] = {}
+        self._waits: set[trio.CancelScope] = set()
+        self._most = math.inf
 
     @contextmanager
     def expect(self, alert_id: str) -> Iterator[trio.Event]:
@@ -58,6 +62,22 @@ class Waiters:
             waiting.remove(settled)
             if not waiting:
                 self._waiting.pop(alert_id, None)
+
+    @contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Go on after so long, or a moment after `close`."""
+        with trio.move_on_after(min(seconds, self._most)) as scope:
+            self._waits.add(scope)
+            try:
+                yield
+            finally:
+                self._waits.discard(scope)
+
+    def close(self) -> None:
+        """The daemon stops: what is accepted is on disk, and its sender need not wait for the next start."""
+        self._most = LAST_S
+        for scope in self._waits:
+            scope.deadline = min(scope.deadline, trio.current_time() + LAST_S)
 
     def observe(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -180,7 +200,7 @@ class Front:
             alert = new.alert
             told = {"symbol": alert.symbol, "action": alert.action.value, "strategy": alert.strategy}
             log.info("alert_accepted", alert_id=new.id, sender=new.source, **told)
-            with trio.move_on_after(self.rules.webhook.wait_s):
+            with self.waiters.patience(self.rules.webhook.wait_s):
                 await settled.wait()
         if not settled.is_set():
             return 202, msgspec.json.encode({"status": "accepted", "alert_id": new.id}), {}

@@ -390,6 +390,7 @@ class Daemon:
         """No new alerts, no new entries; what is on its way gets its answer, or is looked up next time."""
         self.systemd.stopping()
         self.draining = True
+        self.waiters.close()
         self.stopping.set()
         for crew in self.crews.values():
             crew.account.tell(ready=False, reason="the daemon is stopping")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -88,6 +89,29 @@ async def test_one_alert_sent_four_times_five_seconds_apart_is_one_order(tmp_pat
         assert [told["status"] for _, _, told in replies] == ["success"] + ["duplicate"] * 3
         assert len({told["order_id"] for _, _, told in replies}) == 1
         assert len(venue.placed) == 1
+
+
+async def test_who_waits_for_an_outcome_is_answered_when_the_daemon_stops(tmp_path: Path) -> None:
+    """Its order may have to wait for the next start: a reply that is cut off would look like a lost alert."""
+    async with Rig(tmp_path, FakeVenue()).running() as rig:
+        await trio.sleep(1)
+        door = front(rig, rig.journal)  # nobody observes: no outcome is ever told
+        door.rules = msgspec.structs.replace(
+            door.rules, webhook=msgspec.structs.replace(door.rules.webhook, wait_s=60.0)
+        )
+        replies = []
+
+        async def send(name: str) -> None:
+            replies.append((await post(door, body(id=name)))[0])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, "before")
+            await trio.sleep(1)
+            began = trio.current_time()
+            door.waiters.close()
+            nursery.start_soon(send, "after")
+        assert replies == [202, 202]
+        assert trio.current_time() - began < 2.0
 
 
 @pytest.mark.fault(14)

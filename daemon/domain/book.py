@@ -13,7 +13,7 @@ from fks.domain.money import ZERO, plain
 from fks.domain.orders import LIVE, NEXT, Side, State, advance
 
 EXACT = Context(prec=60)
-_MEAN = Context(prec=28)
+MEAN = Context(prec=28)
 
 # What a late report cannot undo: the exchange had the order already.
 _KNOWN_THERE = LIVE | {State.FILLED, State.CANCELED, State.EXPIRED}
@@ -109,7 +109,7 @@ def _price_of_rest(order: Order, report: Report, recorded: Sequence[Fill], delta
         # Executed at a price that nobody tells. What was asked for is the nearest that is known.
         return order.price or order.stop_price or order.reference_price or ZERO
     before = total(EXACT.multiply(fill.amount, fill.price) for fill in recorded)
-    price = _MEAN.divide(EXACT.subtract(EXACT.multiply(report.filled, mean), before), delta)
+    price = MEAN.divide(EXACT.subtract(EXACT.multiply(report.filled, mean), before), delta)
     # An exchange rounds its averages: for a small rest the change of cost may come out absurd.
     return price if price > ZERO else mean
 
@@ -119,7 +119,7 @@ def mean_price(executions: Sequence[Fill] | Sequence[Trade]) -> Decimal | None:
     amount = total(one.amount for one in executions)
     if amount == ZERO:
         return None
-    return _MEAN.divide(total(EXACT.multiply(one.amount, one.price) for one in executions), amount)
+    return MEAN.divide(total(EXACT.multiply(one.amount, one.price) for one in executions), amount)
 
 
 def apply(position: Position, side: Side, fill: Fill, base: str, quote: str) -> Position:
@@ -148,7 +148,7 @@ def _trade(position: Position, amount: Decimal, price: Decimal) -> Position:
         return position
     if held == ZERO or (held > ZERO) == (amount > ZERO):
         cost = EXACT.add(EXACT.multiply(held, position.average), EXACT.multiply(amount, price))
-        return replace(position, amount=after, average=_MEAN.divide(cost, after))
+        return replace(position, amount=after, average=MEAN.divide(cost, after))
     closed = held if abs(held) <= abs(amount) else EXACT.minus(amount)
     gain = EXACT.multiply(closed, EXACT.subtract(price, position.average))
     turned = (after > ZERO) != (held > ZERO)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from fks.domain.book import EXACT, total
+from fks.domain.book import EXACT, MEAN, total
 from fks.domain.messages import Exposure, Fill, Order, Position, Share
 from fks.domain.money import ZERO
 from fks.domain.orders import Leg, Side
@@ -74,7 +74,7 @@ def attribute(
     left = max(ZERO, EXACT.subtract(EXACT.subtract(fill.amount, own), nobodys))
     others = total(ended.values())
     for name, amount in ended.items():
-        part = amount if left >= others else amount * left / others
+        part = amount if left >= others else _rounded(amount, left, others)
         if part > 0:
             yield name, _part(fill, part)
     own = EXACT.add(own, max(ZERO, EXACT.subtract(left, others)))  # more than anybody had
@@ -85,4 +85,9 @@ def attribute(
 def _part(fill: Fill, amount: Decimal) -> Fill:
     if amount == fill.amount:
         return fill
-    return replace(fill, amount=amount, fee=fill.fee * amount / fill.amount)
+    return replace(fill, amount=amount, fee=_rounded(fill.fee, amount, fill.amount))
+
+
+def _rounded(whole: Decimal, share: Decimal, of: Decimal) -> Decimal:
+    """`whole * share / of`, rounded once, whatever the calling thread's decimal context is."""
+    return MEAN.divide(EXACT.multiply(whole, share), of)

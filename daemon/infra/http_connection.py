@@ -100,6 +100,10 @@ class Connection:
                 self._enter(Stage.HEAD)
                 with self._reading:
                     await self._read()
+                while self._left_unread():
+                    self._reading = trio.CancelScope(deadline=trio.current_time() + _DRAIN_GRACE_S)
+                    with self._reading:
+                        await self._read()
                 if self._reading.cancelled_caught or self.stage is not Stage.ANSWER:
                     await self._hang_up()
                 else:
@@ -115,6 +119,13 @@ class Connection:
         """Take no new request, once `context.terminated` is set, but for one that is on its way already."""
         if self.stage is Stage.HEAD:
             self._reading.deadline = min(self._reading.deadline, trio.current_time() + _DRAIN_GRACE_S)
+
+    def _left_unread(self) -> bool:
+        """Whether a drain ended the wait for a request that has arrived: on a busy machine it may have waited
+        for us longer than the grace, and hanging up on it would be a refusal.
+        """
+        waited = self._reading.cancelled_caught and self.stage is Stage.HEAD
+        return waited and self._context.terminated.is_set() and self._stream.socket.is_readable()
 
     def _enter(self, stage: Stage) -> None:
         now = trio.current_time()
