@@ -35,7 +35,7 @@ class Sentinel:
         """Three pings in a watchdog's time, so that a slow one is no death."""
         pause = self.systemd.watchdog_s / 3 if self.systemd.watchdog_s else STATUS_S
         while True:
-            if await self._journal_answers(pause):
+            if self.systemd.watchdog_s and await self._journal_answers(pause):
                 self.systemd.alive()
             self.systemd.status(summary([cell.get() for cell in self.accounts.values()], self.unready()))
             await trio.sleep(pause)
@@ -43,7 +43,7 @@ class Sentinel:
     async def _journal_answers(self, within: float) -> bool:
         """A full mailbox is busy, not dead: its actor is at work."""
         try:
-            await self.journal.write(lambda _ledger: None, within=within)
+            await self.journal.write(lambda ledger: ledger.probe(), within=within)
         except Overloaded:
             return True
         except trio.TooSlowError:

@@ -253,6 +253,10 @@ class Ledger(Reader, Protocol):
         """An alarm `position.unprotected`, once an entry; whether this was the one. Raises JournalFull."""
         ...
 
+    def probe(self) -> None:
+        """A write that changes nothing, so that its commit shows whether the disk answers."""
+        ...
+
     def note(self, kind: str, *, account: str | None = None, **data: Any) -> None:
         """An event that changes nothing else: start, stop, alarm, refused request."""
         ...

@@ -19,13 +19,12 @@ import apsw
 import pytest
 
 from crash import scenarios
-from crash.faults import FAILS, HONEST, LIES, compiler
+from crash.faults import FAILS, HONEST, LIES, NO_COMPILER, compiler
 from crash.stage import Stage, problems, total, tried, until
 from fks.infra.ledger_sqlite import SqliteStore
 from process import TESTS
 
 pytestmark = pytest.mark.real_time
-NO_COMPILER = "no C compiler for tests/crash/faults.c"
 needs_compiler = pytest.mark.skipif(compiler() is None, reason=NO_COMPILER)
 fault = pytest.mark.fault
 ROUNDS = 20

@@ -6,12 +6,19 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
-from fks.actors.sentinel import summary
+from crash.faults import HANGS, HONEST, NO_COMPILER, Faults, compiler
+from crash.scenarios import until
+from crash.stage import Stage
+from fks.actors.sentinel import Sentinel, summary
 from fks.domain.messages import AccountStatus
+from fks.infra.notify_socket import NotifySocket
 from process import Daemon
 
 UNITS = Path(__file__).parents[1] / "systemd"
@@ -34,6 +41,15 @@ class Manager:
             self.socket.settimeout(max(0.01, deadline - time.monotonic()))
             told.append(self.socket.recv(4096).decode())
         return told
+
+    def pings(self) -> list[bytes]:
+        """Those that have come and were not asked for yet."""
+        found: list[bytes] = []
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                found.append(self.socket.recv(4096))
+        return [one for one in found if one.startswith(b"WATCHDOG")]
 
     def silent(self, seconds: float) -> bool:
         """Whether no ping comes, after those that are under way."""
@@ -82,6 +98,73 @@ def test_a_stopped_process_pings_no_more(tmp_path: Path, manager: Manager) -> No
     daemon.process.send_signal(signal.SIGCONT)
     manager.until("WATCHDOG=1")
     assert daemon.stop() == 0
+
+
+@pytest.mark.skipif(compiler() is None, reason=NO_COMPILER)
+def test_a_disk_that_hangs_ends_the_pings(tmp_path: Path, manager: Manager) -> None:
+    daemon = Daemon(tmp_path)
+    faults = Faults(tmp_path, tmp_path, tmp_path / "faults")
+    daemon.start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1500000", **faults.env)
+    manager.until("WATCHDOG=1")
+    faults.set("sync", HANGS)
+    assert manager.silent(1.5)
+    faults.set("sync", HONEST)
+    manager.until("WATCHDOG=1")
+    assert daemon.stop() == 0
+
+
+class _Journal:
+    """Answers writes while nobody blocks its actor."""
+
+    def __init__(self) -> None:
+        self.blocked = False
+
+    async def write(self, _change: object, *, within: float) -> None:
+        with trio.fail_after(within):
+            if self.blocked:
+                await trio.sleep_forever()
+            await trio.lowlevel.checkpoint()
+
+
+async def test_one_blocked_actor_ends_the_pings(tmp_path: Path, manager: Manager) -> None:
+    """The loop goes on, other actors are at work: it is the journal's that takes nothing any more."""
+    systemd = NotifySocket({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "30000000"}, 1)
+    journal: Any = _Journal()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Sentinel(systemd, journal, {}, list).run)
+        await trio.sleep(25.0)
+        assert len(manager.pings()) == 3  # three in a watchdog's time
+        journal.blocked = True
+        await trio.sleep(10.0)  # one may have been under way
+        manager.pings()
+        await trio.sleep(60.0)
+        assert manager.pings() == []
+        journal.blocked = False
+        await trio.sleep(25.0)
+        assert manager.pings()
+        nursery.cancel_scope.cancel()
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    """An exchange that does not answer would keep the first one waiting for `drain_s`."""
+    with Stage(tmp_path, tmp_path) as stage:
+        exchange = stage.exchange()
+        daemon = stage.daemon(exchange.config())
+        daemon.config.write_text(daemon.config.read_text().replace("drain_s = 5.0", "drain_s = 25.0"))
+        daemon.start()
+        exchange.fault("hang", executed=True)
+        alert_id = daemon.alert(id="under way").json["alert_id"]
+        until(exchange.sent, "a request")
+        assert daemon.process is not None
+        daemon.process.send_signal(signal.SIGTERM)
+        time.sleep(1.0)
+        assert daemon.process.poll() is None  # it waits for the answer
+        began = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - began < 3.0
+        daemon.start()
+        daemon.until_order(alert_id, "filled")
+        assert len(exchange.sent()) == 1
 
 
 def test_the_status_line_says_what_waits() -> None:

@@ -46,6 +46,12 @@ class SqliteChain(SqliteReader):
         self._seq, self._head, count = to
         del self.appended[count:]
 
+    def probe(self) -> None:
+        """See Ledger. SQLite writes the version's page although it is the same; an empty transaction would
+        not reach the disk.
+        """
+        self.connection.pragma("user_version", self.connection.pragma("user_version"))
+
     def note(self, kind: str, *, account: str | None = None, **data: Any) -> None:
         """See Ledger. `alert_id` and `order_id` in `data` become the event's own. Raises JournalFull."""
         self._need_space()

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HONEST, FAILS, LIES }; /* of `sync` */
+enum { HONEST, FAILS, LIES, HANGS }; /* of `sync` */
 
 struct control {
     volatile int64_t clock_ns;    /* added to the wall clock */
@@ -106,6 +106,7 @@ static int synced(int fd, int (*sync)(int)) {
     const char *path = on_disk(fd, buffer, sizeof buffer);
     if (!path) return sync(fd);
     count();
+    while (control->sync == HANGS) usleep(20000);
     if (control->sync == FAILS) {
         errno = EIO;
         return -1;

@@ -9,7 +9,9 @@ from pathlib import Path
 
 _SOURCE = Path(__file__).with_name("faults.c")
 _NAMES = ("clock_ns", "sync", "full", "stop_after", "kill_before", "writes")
-HONEST, FAILS, LIES = range(3)  # what becomes of a sync
+HONEST, FAILS, LIES, HANGS = range(4)  # what becomes of a sync
+
+NO_COMPILER = "no C compiler for tests/crash/faults.c"
 
 
 def compiler() -> str | None:
