@@ -1,6 +1,7 @@
 """What a new configuration changes in a running daemon, and when."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from fks.domain.settings import (
     WebhookSettings,
 )
 
+README = Path(__file__).parents[1] / "README.md"
 PAPER = AccountSettings(type="paper")
 LIVE = AccountSettings(type="binance", api_key=Secret("k"), api_secret=Secret("s"))
 NOW = Settings(exchanges={"paper": PAPER, "live": LIVE})
@@ -95,3 +97,9 @@ def test_every_key_that_waits_is_a_setting() -> None:
     for key in AT_START:
         section, _, name = key.partition(".")
         assert hasattr(getattr(NOW, section), name)
+
+
+def test_the_readme_names_what_waits_for_a_start() -> None:
+    table = README.read_text().partition("<!-- reload -->")[2].partition("<!-- /reload -->")[0]
+    (row,) = (line for line in table.splitlines() if line.endswith("| at the next start |"))
+    assert row == "| " + ", ".join(f"`{key}`" for key in AT_START) + " | at the next start |"
