@@ -226,9 +226,8 @@ class Exchange:
                     return
                 if pause == LOOK_UP_MOST_S and not alarmed:
                     alarmed = True
-                    await self.account.alarm(
-                        "order.unprovable", f"{order.id} is nowhere: look at the exchange"
-                    )
+                    detail = f"{order.id} is nowhere: look at the exchange"
+                    await self.account.alarm("order.unprovable", detail, order)
             await trio.sleep(pause)
             pause = min(pause * 2, LOOK_UP_MOST_S)
 
@@ -270,7 +269,7 @@ class Exchange:
             reason = "its entry is on the exchange, this leg is not"
         account.log.error("order_not_placed", **names(order), then=reason)
         await self._mark(order, State.REFUSED, reason)
-        await account.alarm("order.not_placed", f"{order.id}: {reason}")
+        await account.alarm("order.not_placed", f"{order.id}: {reason}", order)
 
     async def _detach(self, leg: Order) -> None:
         """The entry is there, its stop is not: it is sent alone, as soon as the follower has released it."""

@@ -174,12 +174,14 @@ class Follower:
         watch = protection.needs_mark(live) and not account.venue.features.oco
         mark = await account.quotes.last(symbol, MARK_AGE_S) if watch else None
         booked = next((one.amount for one in positions if one.symbol == symbol), ZERO)
-        closing = any(order.leg is Leg.CLOSE and protection.is_held(order) for order in live)
-        try:
-            position = await self._closable(market, booked) if closing else booked
-        except Transient as error:
-            account.log.warning("close_postponed", symbol=symbol, reason=str(error))
-            return
+        close = next((one for one in live if one.leg is Leg.CLOSE and protection.is_held(one)), None)
+        position = booked
+        if close is not None:
+            try:
+                position = await self._closable(market, booked)
+            except Transient as error:
+                account.log.warning("close_postponed", **names(close), reason=str(error))
+                return
         steps = protection.next_steps(
             live,
             _families(live, known),

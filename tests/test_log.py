@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings
 from fks.infra import log as log_module
-from fks.infra.log import configure
+from fks.infra.log import configure, set_level
 from fks.infra.log_sink import Sink
 from fks.infra.redact import is_secret_name, mask_text, redact_fields
 
@@ -30,12 +30,16 @@ CANARY = "canary5f1e7c"
 def _undo() -> Iterator[None]:
     root, ccxt = logging.getLogger(), logging.getLogger("ccxt.base.exchange")
     level = root.level
+    silenced = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests")]
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     root.removeHandler(log_module._library)
     ccxt.removeFilter(log_module._warnings_only)
     root.setLevel(level)
+    for one in silenced:
+        one.propagate = True
+        one.removeHandler(log_module._silence)
 
 
 class Terminal(io.BytesIO):
@@ -91,6 +95,18 @@ def test_a_reload_changes_the_level_of_loggers_in_use() -> None:
     assert [line["at"] for line in lines(stream)] == ["info", "info"]
 
 
+def test_a_level_that_is_set_holds_for_loggers_in_use_and_keeps_the_rest() -> None:
+    stream = io.BytesIO()
+    configure("info", "json", stream)
+    log = structlog.get_logger()
+    log.debug("before")
+    set_level("debug")
+    log.debug("after")
+    set_level("error")
+    log.warning("too little")
+    assert [line["event"] for line in lines(stream)] == ["after"]
+
+
 def test_auto_is_json_but_on_a_terminal() -> None:
     for stream in (io.BytesIO(), Terminal()):
         configure("info", "auto", stream)
@@ -140,6 +156,16 @@ def test_a_very_long_value_is_shortened() -> None:
     text = logged("page", html="<" + "x" * 100_000 + ">")["html"]
     assert len(text) < 20_000
     assert (text[0], text[-1]) == ("<", ">")
+
+
+def test_a_warning_that_repeats_is_told_once_an_error_each_time() -> None:
+    stream = io.BytesIO()
+    configure("info", "json", stream)
+    log = structlog.get_logger(account="main")
+    for _ in range(3):
+        log.warning("marks_unknown", reason="timed out")
+        log.error("alarm")
+    assert [line["event"] for line in lines(stream)] == ["marks_unknown", "alarm", "alarm", "alarm"]
 
 
 # --- secrets
@@ -238,6 +264,14 @@ def test_a_library_message_whose_arguments_do_not_fit_is_still_heard() -> None:
     log_module._library.handle(record)  # pytest's own handler would fail on it
     (line,) = lines(stream)
     assert (line["level"], line["message"]) == ("error", "%s and %s")
+
+
+@pytest.mark.parametrize("name", ["apprise", "urllib3.connectionpool", "requests"])
+def test_who_sends_notifications_prints_no_addresses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.BytesIO()
+    configure("debug", "json", stream)
+    logging.getLogger(name).error("could not load tgram://%s/1", CANARY)
+    assert (stream.getvalue(), capsys.readouterr().err) == (b"", "")
 
 
 def test_ccxt_prints_no_requests_whatever_its_level_and_handlers() -> None:

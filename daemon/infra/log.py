@@ -2,10 +2,15 @@
 
 Keys `time` (RFC 3339, UTC), `level`, `event` (stable snake_case), then the rest. Nothing secret passes
 (`infra.redact`), and a traceback is one string that never shows local variables.
+
+Levels: an error is for a human to look at; a warning is for a human to know, and the daemon goes on by
+itself; info is what became of alerts and orders; debug is each request to an exchange.
 """
 
+import atexit
 import logging
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import BinaryIO, Literal
@@ -14,20 +19,22 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from fks.infra.log_repeats import Repeats
 from fks.infra.log_sink import Sink
 from fks.infra.redact import redact_fields
 
+Level = Literal["debug", "info", "warning", "error"]
 Render = Callable[[WrappedLogger, str, EventDict], bytes]
 
 _LEVELS = logging.getLevelNamesMapping()
 
 
 def configure(
-    level: Literal["debug", "info", "warning", "error"] = "info",
+    level: Level = "info",
     format: Literal["auto", "json", "console"] = "auto",  # noqa: A002 - the configuration's word
     stream: BinaryIO | None = None,
 ) -> None:
-    """Log from `level` upwards to `stream` (stdout). Call it first, and again when the level changes.
+    """Log from `level` upwards to `stream` (stdout). Call it first; `set_level` changes the level later.
 
     "auto" is "console" on a terminal and "json" elsewhere. Libraries that use stdlib logging are heard
     at WARNING and above, whatever `level` is, in the same format.
@@ -42,21 +49,31 @@ def configure(
         return render(None, "warning", event)
 
     sink = Sink(out, notice)
+    repeats = Repeats(
+        lambda event: sink.msg(render(None, "warning", _add_time(None, "", event))), time.monotonic
+    )
+    atexit.register(repeats.flush)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
             _redact,
+            repeats,
             _add_time,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.upper()]),
         logger_factory=lambda *_args: sink,
         # Not cached: that would save less than 1 us a line, and a logger in use would keep its level.
         cache_logger_on_first_use=False,
     )
+    set_level(level)
     _hear_libraries()
+
+
+def set_level(level: Level) -> None:
+    """Log from `level` upwards from now on, also by loggers in use."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.upper()]))
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -109,6 +126,7 @@ class _Library(logging.Handler):
 
 
 _library = _Library(logging.WARNING)
+_silence = logging.NullHandler()  # without any handler they would print to stderr
 
 
 def _warnings_only(record: logging.LogRecord) -> bool:
@@ -121,3 +139,8 @@ def _hear_libraries() -> None:
     root.addHandler(_library)  # once: the same handler is not added again
     # Below WARNING it prints API keys and signed URLs. A filter, because a level can be set again.
     logging.getLogger("ccxt.base.exchange").addFilter(_warnings_only)
+    # Who sends notifications prints their addresses, and those hold their secrets; infra.notify tells.
+    for name in ("apprise", "urllib3", "requests"):
+        silent = logging.getLogger(name)
+        silent.propagate = False
+        silent.addHandler(_silence)

@@ -98,7 +98,11 @@ class Account:
         now = trio.current_time()
         self.breaker.record(now, ok=ok, seconds=now - began)
         self.meter.exchange_call(self.name, endpoint, result, now - began)
-        self.tell(breaker=int(self.breaker.state(now)), reachable=ok)
+        self.log.debug("exchange_call", endpoint=endpoint, result=result, seconds=round(now - began, 4))
+        before, breaker = self.status.get().breaker, self.breaker.state(now)
+        if breaker != before:
+            self.log.warning("breaker", state=breaker.name.lower())
+        self.tell(breaker=int(breaker), reachable=ok)
 
     async def live(self) -> list[Order]:
         return await self.journal.read(lambda ledger: ledger.live_orders(self.name))
@@ -118,7 +122,7 @@ class Account:
         """Write down what the exchange proves of these orders, in one commit."""
         now = self.wall()
 
-        def write(ledger: Ledger) -> tuple[list[Order], list[str]]:
+        def write(ledger: Ledger) -> tuple[list[Order], list[tuple[Order, str]]]:
             settled, impossible = [], []
             for order, report in proven:
                 try:
@@ -129,12 +133,12 @@ class Account:
                             replace_loose(ledger, after, now)
                     settled.append(after)
                 except IllegalTransition as error:
-                    impossible.append(f"{order.id}: {error}")
+                    impossible.append((order, f"{order.id}: {error}"))
             return settled, impossible
 
         settled, impossible = await self.journal.write(write)
-        for told in impossible:  # the table says that it cannot be: a human must look
-            await self.alarm("order.impossible", told)
+        for order, told in impossible:  # the table says that it cannot be: a human must look
+            await self.alarm("order.impossible", told, order)
         before = {order.id: order for order, _ in proven}
         for order in settled:
             if order.state is not before[order.id].state or order.filled != before[order.id].filled:
@@ -157,7 +161,7 @@ class Account:
         for order, report in new:
             self._adopted.add(order.id)
             told = f"{order.symbol}: {order.side} {plain(report.filled)} at {report.average}: {report.reason}"
-            await self.alarm("position.liquidated", told)
+            await self.alarm("position.liquidated", told, order)
 
     async def restrict(self, breaches: Sequence[Breach]) -> None:
         """Bring the account's own trading state to what its limits ask for; a breach is an alarm."""
@@ -179,12 +183,12 @@ class Account:
         if to[1] is not None:
             await self.alarm(to[1].rule, to[1].detail)
 
-    async def alarm(self, code: str, detail: str) -> None:
+    async def alarm(self, code: str, detail: str, order: Order | None = None) -> None:
         """Something that a human must look at: log, journal, and from there every observer."""
-        self.log.error("alarm", code=code, detail=detail)
-        await self.journal.write(
-            lambda ledger: ledger.note(Kind.ALARM, account=self.name, code=code, detail=detail)
-        )
+        told = {"code": code, "detail": detail}
+        self.log.error("alarm", **told, **(names(order) if order else {}))
+        ids = {"alert_id": order.alert_id, "order_id": order.id} if order else {}
+        await self.journal.write(lambda ledger: ledger.note(Kind.ALARM, account=self.name, **told, **ids))
 
 
 def replace_loose(ledger: Ledger, stop: Order, now: float) -> None:
