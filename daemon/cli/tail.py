@@ -15,7 +15,7 @@ from fks.cli.views import printable
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 COLOURS = {"debug": "bright_black", "info": "green", "warning": "yellow", "error": "red", "critical": "red"}
-IDS = ("alert_id", "order_id", "client_order_id", "exchange_order_id")
+IDS = ("alert_id", "order_id", "client_order_id")
 LAST, LAST_OF_ALERT = "100", "20000"  # lines of the past; one alert's are few among them
 
 
