@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import trio
 from msgspec import Struct
 
+from fks.domain.daily import Day
 from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.messages import (
     Acceptance,
@@ -130,6 +131,14 @@ class Reader(Protocol):
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         """Of the chain, with `seq` above `after`, in order."""
+        ...
+
+    def last_event(self, kind: str) -> Event | None:
+        """The newest of its kind. There is no index: it walks back to it."""
+        ...
+
+    def day(self, since: float, until: float) -> Day:
+        """What came in within that span, and what has become of it."""
         ...
 
     def backlog(self) -> int:

@@ -36,7 +36,7 @@ def check() -> None:
         remarks = [where, *(f"its own {key}" for key in ("secret", "sizing") if getattr(strategy, key))]
         remarks.append(f"on drift: {strategy.on_drift or settings.webhook.on_drift}")
         click.echo(f"strategy       {name}: {'; '.join(remarks)}")
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *_unusable_urls(loaded)):
         click.echo(f"Warning: {warning}", err=True)
     if impossible:
         raise ConfigError(impossible)
@@ -45,3 +45,10 @@ def check() -> None:
 def _reach(accounts: tuple[str, ...], strategies: tuple[str, ...]) -> str:
     """What a secret may trade."""
     return f"{', '.join(strategies) or 'every strategy'} on {', '.join(accounts) or 'every account'}"
+
+
+def _unusable_urls(loaded: "Loaded") -> list[str]:
+    """The daemon starts without them. Reading the configuration leaves Apprise alone: its import is slow."""
+    from fks.infra.notify import open_targets
+
+    return open_targets(loaded.settings.notify.urls)[1]

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     WEBHOOK_DENIED = "webhook_denied"  # address, signature or rate
     ALARM = "alarm"  # data: code, detail
     STRATEGY_DRIFT = "strategy_drift"  # and followed: the book was not what the strategy assumed
+    SUMMARY_SENT = "summary_sent"  # data: until, the end of the day that it is about (UTC seconds)
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPED = "daemon_stopped"
 

@@ -174,8 +174,16 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class NotifySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`on`: words of `domain.notices.NAMES`. What comes within `digest_s` of a message goes with the next.
+    `daily_at`: HH:MM in `timezone` (an IANA name; empty: UTC), when the day's summary is sent; empty: never.
+    """
+
     urls: tuple[Secret, ...] = ()
     on: tuple[str, ...] = ("filled", "rejected", "unknown", "unprotected", "breaker", "halted")
+    digest_s: float = 10.0
+    per_minute: float = 10.0  # messages, to each URL
+    daily_at: str = ""
+    timezone: str = ""
 
 
 class AccountRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

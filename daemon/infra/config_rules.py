@@ -5,15 +5,17 @@ A rule never quotes the value: it may be a secret in the wrong place.
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from fks.domain import candles, risk_hours
+from fks.domain import candles, daily, risk_hours
 from fks.domain.limits import BreakerRules
-from fks.domain.orders import State
+from fks.domain.notices import NAMES
 from fks.domain.secret import Secret
 from fks.domain.settings import (
     AccountRate,
@@ -38,7 +40,6 @@ from fks.domain.settings import (
 Rule = Callable[[Any], str | None]
 
 ALLOW_PRESETS = ("tradingview",)
-NOTIFICATIONS = (*(state.value for state in State), "unprotected", "breaker", "halted")
 
 
 def at_least(low: float) -> Rule:
@@ -195,7 +196,31 @@ def journal_url(value: str) -> str | None:
 
 
 def notification(value: str) -> str | None:
-    return None if value in NOTIFICATIONS else f"is not a notification (one of {', '.join(NOTIFICATIONS)})"
+    if value in NAMES:
+        return None
+    close = get_close_matches(value.lower(), NAMES, n=1)
+    advice = f"did you mean {close[0]}?" if close else f"one of {', '.join(NAMES)}"
+    return f"is not a notification ({advice})"
+
+
+def time_of_day(value: str) -> str | None:
+    """`HH:MM`; empty is never."""
+    try:
+        if value:
+            daily.at_time(value)
+    except ValueError:
+        return "is not a time of day (write HH:MM, such as 08:00)"
+    return None
+
+
+def zone(value: str) -> str | None:
+    """Empty is UTC."""
+    try:
+        if value:
+            ZoneInfo(value)
+    except (ValueError, OSError, KeyError):
+        return "is not a time zone of this machine (write Europe/Berlin, or nothing for UTC)"
+    return None
 
 
 def _all(cls: type[Struct], rule: Rule, *names: str) -> dict[tuple[type[Struct], str], Rule]:
@@ -247,6 +272,10 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(AuditSettings, not_empty, "path"),
     **_all(NotifySettings, not_empty, "urls"),
     **_all(NotifySettings, notification, "on"),
+    **_all(NotifySettings, at_least(0), "digest_s"),
+    **_all(NotifySettings, above_zero, "per_minute"),
+    **_all(NotifySettings, time_of_day, "daily_at"),
+    **_all(NotifySettings, zone, "timezone"),
     **_all(AccountRate, share, "reserve"),
     **_all(BreakerRules, above_zero, "window_s", "min_calls", "failure_threshold", "slow_s", "cooldown_s"),
     **_all(BreakerRules, above_zero, "probes"),

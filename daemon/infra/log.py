@@ -139,7 +139,11 @@ def _hear_libraries() -> None:
     root.addHandler(_library)  # once: the same handler is not added again
     # Below WARNING it prints API keys and signed URLs. A filter, because a level can be set again.
     logging.getLogger("ccxt.base.exchange").addFilter(_warnings_only)
-    # Who sends notifications prints their addresses, and those hold their secrets; infra.notify tells.
+    silence_senders()
+
+
+def silence_senders() -> None:
+    """What sends notifications prints their addresses, and those hold their secrets; infra.notify tells."""
     for name in ("apprise", "urllib3", "requests"):
         silent = logging.getLogger(name)
         silent.propagate = False

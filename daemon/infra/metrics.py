@@ -117,6 +117,9 @@ class Metrics:
         self._commit_s = self._histogram("journal_commit_seconds", "One transaction with fsync", _DISK_S)
         self._batch = self._histogram("journal_batch_size", "Changes in one transaction", _BATCH)
         self._refused_commits = self._counter("journal_failures", "Transactions not stored", "reason")
+        self._notified = self._counter(
+            "notifications", "Messages to humans: sent, failed (given up), dropped", "service", "result"
+        )
         self._restarts = self._counter("actor_restarts", "Actors rebuilt after a failure", "actor")
         self._reloads = self._counter("config_reloads", "Configurations read anew: ok, refused", "result")
 
@@ -221,6 +224,10 @@ class Metrics:
     def commit_failed(self, reason: str) -> None:
         """`reason`: the error's class."""
         self._refused_commits(reason).inc()
+
+    def notified(self, service: str, result: str) -> None:
+        """`service`: the scheme of a URL of `notify.urls`."""
+        self._notified(service, result).inc()
 
     def restarted(self, actor: str) -> None:
         self._restarts(actor).inc()

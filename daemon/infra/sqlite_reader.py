@@ -7,11 +7,13 @@ import apsw
 import msgspec
 
 from fks.domain import book
+from fks.domain.daily import Day
 from fks.domain.messages import Event, Exposure, Fill, Intent, Order, Position, TradingRecord, TradingState
 from fks.domain.outcome import AlertState
 from fks.domain.trades import Execution
 from fks.domain.trading_state import Peak
 from fks.infra import sqlite_codec as codec
+from fks.infra.sqlite_day import read_day
 from fks.infra.sqlite_schema import OWED, UNFINISHED
 from fks.infra.sqlite_shares import read_shares
 
@@ -189,6 +191,16 @@ class SqliteReader:
         """See Reader."""
         sql = f"SELECT {codec.EVENT} FROM event WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - our own constants
         return [codec.event(row) for row in self.rows(sql, after, limit)]
+
+    def last_event(self, kind: str) -> Event | None:
+        """See Reader."""
+        sql = f"SELECT {codec.EVENT} FROM event WHERE kind = ? ORDER BY seq DESC LIMIT 1"  # noqa: S608 - our own constants
+        row = self.first(sql, kind)
+        return None if row is None else codec.event(row)
+
+    def day(self, since: float, until: float) -> Day:
+        """See Reader."""
+        return read_day(self.connection, since, until)
 
     def chain_hash(self, seq: int) -> str | None:
         """The hash of record `seq`; None when the journal does not have it (any more)."""
