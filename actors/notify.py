@@ -1,11 +1,12 @@
 """notify: tells a human what was committed, and what became of the day.
 
-in   tuples of committed events, of which some may be missed; Farewell, at the daemon's end
+in   Committed: events of the journal, of which some may be missed; Farewell, at the daemon's end
 out  messages to the targets of `[notify] urls`; journal: that a day's summary was sent
 An observer: nothing here is waited for by an order. While there is no URL nothing of it costs anything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import ClassVar
@@ -25,9 +26,12 @@ from fks.domain.secret import Secret
 from fks.domain.settings import NotifySettings
 from fks.infra.courier import Count, Courier
 from fks.infra.notify import Target, open_targets
-from fks.kernel import Latest, Reply, Restart, in_thread
+from fks.kernel import Latest, Reply, Restart, ask, in_thread, mailbox
 from fks.ledger import Journal, Reader
 
+MAILBOX = 256
+FAREWELL_S = 3.0
+BREAKER_S = 1.0
 WATCH_S = 60.0  # how late the end of the day may be seen after the clock was set
 READ_S = 60.0
 AGAIN_S = 600.0  # until a summary that reached nobody is tried again
@@ -37,27 +41,54 @@ log = structlog.get_logger(actor="notify")
 Open = Callable[[Sequence[Secret]], tuple[dict[Secret, Target], list[str]]]
 
 
+class Note:
+    """What the actor is told."""
+
+
 @dataclass(frozen=True, slots=True)
-class Farewell:
+class Committed(Note):
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell(Note):
     """Send what waits, now; answered when it is sent."""
 
     reply: Reply[None]
 
 
-Note = tuple[Event, ...] | Farewell
+class Notifier:
+    """What others see of the actor, over all its lives."""
+
+    def __init__(self, settings: NotifySettings) -> None:
+        self.settings = Latest(settings)
+        self.ref, self.inbox = mailbox("notify", MAILBOX, Note)
+
+    def use(self, settings: NotifySettings) -> None:
+        """From now on."""
+        self.settings.set(settings)
+
+    def observe(self, events: Sequence[Event]) -> None:
+        if self.settings.get().urls:
+            self.ref.offer(Committed(tuple(events)))
+
+    async def take_leave(self) -> None:
+        """Send what waits; after `FAREWELL_S` the daemon goes without it."""
+        if self.settings.get().urls:
+            with suppress(trio.TooSlowError):
+                await ask(self.ref, Farewell, within=FAREWELL_S)
 
 
 @dataclass(slots=True)
 class Notify:
     """`settings` may be replaced at any time; the targets that stay keep what waits for them."""
 
-    MAILBOX: ClassVar = 256
     RESTART: ClassVar = Restart()
 
     tasks: trio.Nursery
     settings: Latest[NotifySettings]
     journal: Journal
-    accounts: Mapping[str, Latest[AccountStatus]]
+    accounts: Mapping[str, Latest[AccountStatus]]  # those of the moment
     count: Count
     wall: Callable[[], float]
     open_targets: Open = open_targets
@@ -75,20 +106,18 @@ class Notify:
         self.tasks.start_soon(self._follow_settings)
         self.tasks.start_soon(self._dispatch)
         self.tasks.start_soon(self._watch_day)
-        for name, status in self.accounts.items():
-            self.tasks.start_soon(self._watch_breaker, name, status)
+        self.tasks.start_soon(self._watch_breakers)
 
     async def handle(self, message: Note, /) -> None:
-        if isinstance(message, Farewell):
-            await self._take_leave()
-            message.reply.set(None)
-            return
-        settings = self.settings.get()
-        if settings.urls:
-            kinds = notices.kinds(settings.on)
-            for event in message:
-                if event.kind in kinds:
-                    self._tell(notices.of(event))
+        match message:
+            case Farewell(reply):
+                await self._take_leave()
+                reply.set(None)
+            case Committed(events):
+                kinds = notices.kinds(self.settings.get().on)
+                for event in events:
+                    if event.kind in kinds:
+                        self._tell(notices.of(event))
 
     def _tell(self, notice: notices.Notice | None) -> None:
         settings = self.settings.get()
@@ -145,14 +174,16 @@ class Notify:
         for courier in self._couriers.values():
             courier.offer(message)
 
-    async def _watch_breaker(self, account: str, status: Latest[AccountStatus]) -> None:
-        """No event of the journal: it opens and closes with requests, not with orders."""
-        told = status.get().breaker
+    async def _watch_breakers(self) -> None:
+        """No event of the journal: they open and close with requests, not with orders."""
+        told: dict[str, int] = {}
         while True:
-            breaker = (await status.changed()).breaker
-            if breaker not in (told, BreakerState.HALF_OPEN):
-                told = breaker
-                self._tell(notices.breaker(account, BreakerState(breaker)))
+            for name, status in self.accounts.items():
+                state = BreakerState(status.get().breaker)
+                if state not in (told.get(name, BreakerState.CLOSED), BreakerState.HALF_OPEN):
+                    self._tell(notices.breaker(name, state))
+                    told[name] = state
+            await trio.sleep(BREAKER_S)
 
     # --- the day
 

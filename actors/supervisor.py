@@ -28,6 +28,7 @@ from fks.actors.front import MAX_BODY, Front, Waiters
 from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
 from fks.actors.metrics import MetricsActor
+from fks.actors.notify import Notifier, Notify
 from fks.actors.sentinel import Sentinel
 from fks.actors.trades import Trades
 from fks.domain.addresses import networks
@@ -44,7 +45,7 @@ from fks.infra.credentials import ensure_secret
 from fks.infra.http_server import ServerLimits, serve
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.listeners import Listeners
-from fks.infra.log import configure as configure_log
+from fks.infra.log import set_level
 from fks.infra.metrics import Metrics
 from fks.infra.notify_socket import NotifySocket
 from fks.kernel import Broadcast, Inbox, Latest, M, Make, Ref, Restart, in_thread, mailbox, supervise, sustain
@@ -93,11 +94,13 @@ class Daemon:
     hurry: trio.CancelScope = field(default_factory=trio.CancelScope)
     trades: Trades = field(init=False)
     maker: AccountMaker = field(init=False)
+    notifier: Notifier = field(init=False)
     front: Front = field(init=False)
     linter: Linter = field(init=False)
 
     def __post_init__(self) -> None:
         self.trades = Trades(self.journal, self._markets)
+        self.notifier = Notifier(self.loaded.settings.notify)
         self.maker = AccountMaker(
             self.loaded.settings,
             self.store,
@@ -142,6 +145,7 @@ class Daemon:
             self.events.publish,
             lambda _events: audit_ref.offer(Audit.LOOK),
             lambda events: metrics_ref.offer(tuple(events)),
+            self.notifier.observe,
         )
         journal = JournalActor(
             self.store,
@@ -155,14 +159,19 @@ class Daemon:
         make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=self.wall)
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
+        actors.start_soon(self._observe, self._make_notify, self.notifier.inbox, Notify.RESTART)
         for name in self.loaded.settings.exchanges:
             await self._enlist(actors, name)
-        common = (self.journal_ref, audit_ref, metrics_ref)
+        common = (self.journal_ref, audit_ref, metrics_ref, self.notifier.ref)
         self.metrics.pulled.accounts = self.statuses
         self.metrics.pulled.mailboxes = lambda: (*common, *self._boxes())
         actors.start_soon(self._watch_backlog)
         actors.start_soon(self._obey_signals, actors, audit_ref)
         await self._open_addresses(actors)
+
+    def _make_notify(self, tasks: trio.Nursery) -> Notify:
+        cell, told = self.notifier.settings, self.metrics.notified
+        return Notify(tasks, cell, self.journal, self.statuses, told, self.wall)
 
     def _boxes(self) -> Iterator[Ref[Look]]:
         return (ref for crew in self.crews.values() for ref in crew.mailboxes.values())
@@ -339,7 +348,8 @@ class Daemon:
         found = changes(now, new.settings)
         self.loaded = msgspec.structs.replace(new, settings=effective(now, new.settings))
         settings = self.loaded.settings
-        configure_log(settings.log.level, settings.log.format)
+        set_level(settings.log.level)
+        self.notifier.use(settings.notify)
         self.maker.use(settings)
         rules = self._rules()
         self.linter.use(rules)
@@ -400,6 +410,7 @@ class Daemon:
                 await closed.wait()
             while await self.journal.read(sending):  # noqa: ASYNC110 - the ledger cannot set an event
                 await trio.sleep(0.05)
+            await self.notifier.take_leave()
 
 
 async def _observer_failed(actor: str, error: Exception) -> None:

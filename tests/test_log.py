@@ -30,16 +30,12 @@ CANARY = "canary5f1e7c"
 def _undo() -> Iterator[None]:
     root, ccxt = logging.getLogger(), logging.getLogger("ccxt.base.exchange")
     level = root.level
-    silenced = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests")]
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     root.removeHandler(log_module._library)
     ccxt.removeFilter(log_module._warnings_only)
     root.setLevel(level)
-    for one in silenced:
-        one.propagate = True
-        one.removeHandler(log_module._silence)
 
 
 class Terminal(io.BytesIO):
@@ -264,14 +260,6 @@ def test_a_library_message_whose_arguments_do_not_fit_is_still_heard() -> None:
     log_module._library.handle(record)  # pytest's own handler would fail on it
     (line,) = lines(stream)
     assert (line["level"], line["message"]) == ("error", "%s and %s")
-
-
-@pytest.mark.parametrize("name", ["apprise", "urllib3.connectionpool", "requests"])
-def test_who_sends_notifications_prints_no_addresses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    stream = io.BytesIO()
-    configure("debug", "json", stream)
-    logging.getLogger(name).error("could not load tgram://%s/1", CANARY)
-    assert (stream.getvalue(), capsys.readouterr().err) == (b"", "")
 
 
 def test_ccxt_prints_no_requests_whatever_its_level_and_handlers() -> None:

@@ -13,6 +13,7 @@ def check() -> None:
     Prints every error, not only the first, and exits 78 when there are some.
     """
     from fks.infra.config import ConfigError
+    from fks.infra.notify import open_targets
     from fks.venues.accounts import impossible_accounts
     from fks.venues.trio_ccxt import exchange_ids
 
@@ -36,7 +37,8 @@ def check() -> None:
         remarks = [where, *(f"its own {key}" for key in ("secret", "sizing") if getattr(strategy, key))]
         remarks.append(f"on drift: {strategy.on_drift or settings.webhook.on_drift}")
         click.echo(f"strategy       {name}: {'; '.join(remarks)}")
-    for warning in (*loaded.warnings, *_unusable_urls(loaded)):
+    # Reading the configuration leaves Apprise alone: its import is slow, and the daemon starts without it.
+    for warning in (*loaded.warnings, *open_targets(settings.notify.urls)[1]):
         click.echo(f"Warning: {warning}", err=True)
     if impossible:
         raise ConfigError(impossible)
@@ -45,10 +47,3 @@ def check() -> None:
 def _reach(accounts: tuple[str, ...], strategies: tuple[str, ...]) -> str:
     """What a secret may trade."""
     return f"{', '.join(strategies) or 'every strategy'} on {', '.join(accounts) or 'every account'}"
-
-
-def _unusable_urls(loaded: "Loaded") -> list[str]:
-    """The daemon starts without them. Reading the configuration leaves Apprise alone: its import is slow."""
-    from fks.infra.notify import open_targets
-
-    return open_targets(loaded.settings.notify.urls)[1]

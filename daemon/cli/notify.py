@@ -50,10 +50,8 @@ def _try(urls: "tuple[Secret, ...]", message: "Message") -> list[dict[str, Any]]
     """All at once, told in the order of the configuration."""
     import trio
 
-    from fks.infra.log import silence_senders
     from fks.infra.notify import NotDelivered, Unusable, open_target
 
-    silence_senders()
     verdicts: list[dict[str, Any]] = [{} for _ in urls]
 
     async def one(at: int) -> None:

@@ -108,10 +108,8 @@ def stopping() -> Notice:
     return Notice(names=("stopped",), title="fks is stopping")
 
 
-def breaker(account: str, state: BreakerState) -> Notice | None:
-    """A breaker that came to `state`; half open is only on its way."""
-    if state is BreakerState.HALF_OPEN:
-        return None
+def breaker(account: str, state: BreakerState) -> Notice:
+    """A breaker has opened or closed."""
     told = "the exchange fails: entries wait" if state is BreakerState.OPEN else "the exchange answers again"
     return Notice(names=("breaker",), title=f"{account}: {told}")
 

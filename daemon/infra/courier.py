@@ -9,7 +9,7 @@ import trio
 from fks.domain.outbox import Message
 from fks.infra.notify import NotDelivered, Target
 
-WAITING = 50  # messages; the oldest gives way
+WAITING = 20  # messages; the oldest gives way
 PAUSES_S = (5.0, 15.0, 60.0, 120.0)  # between attempts: given up after the last of them
 
 log = structlog.get_logger(actor="notify")

@@ -126,7 +126,6 @@ class _Library(logging.Handler):
 
 
 _library = _Library(logging.WARNING)
-_silence = logging.NullHandler()  # without any handler they would print to stderr
 
 
 def _warnings_only(record: logging.LogRecord) -> bool:
@@ -139,12 +138,3 @@ def _hear_libraries() -> None:
     root.addHandler(_library)  # once: the same handler is not added again
     # Below WARNING it prints API keys and signed URLs. A filter, because a level can be set again.
     logging.getLogger("ccxt.base.exchange").addFilter(_warnings_only)
-    silence_senders()
-
-
-def silence_senders() -> None:
-    """What sends notifications prints their addresses, and those hold their secrets; infra.notify tells."""
-    for name in ("apprise", "urllib3", "requests"):
-        silent = logging.getLogger(name)
-        silent.propagate = False
-        silent.addHandler(_silence)

@@ -5,6 +5,7 @@ host; what it logs holds the URL. So a target is named by what its service calls
 part of the URL is masked.
 """
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 DEADLINE_S = 30.0  # of one message to one target; Apprise's own limits are for each read from a socket
 _LONGEST = 200  # characters of a reason
 _SHORTEST = 3  # of a part of a URL that could tell anything
+
+
+_NOWHERE = logging.NullHandler()
 
 
 class Unusable(Exception):
@@ -53,6 +57,7 @@ def open_target(url: Secret) -> Target:
     """Blocks, for the import. Raises Unusable."""
     import apprise
 
+    _silence()
     asset = apprise.AppriseAsset(
         app_id="fks",
         async_mode=False,
@@ -82,6 +87,15 @@ def open_target(url: Secret) -> Target:
             raise NotDelivered(scrub(_reason(result), text))
 
     return Target(_name(service), send)
+
+
+def _silence() -> None:
+    """They log addresses, and would do so on stderr where nobody configured a log."""
+    for name in ("apprise", "requests", "urllib3"):
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.addHandler(_NOWHERE)
+        logger.setLevel(logging.WARNING)  # of which a NotDelivered tells
 
 
 def open_targets(urls: Sequence[Secret]) -> tuple[dict[Secret, Target], list[str]]:
