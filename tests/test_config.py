@@ -63,6 +63,16 @@ def test_journal_and_audit_are_relative_to_the_state_directory(tmp_path: Path) -
     assert (loaded.journal_path, loaded.audit_path) == (Path("/data/my.db"), Path("/log/a.jsonl"))
 
 
+@pytest.mark.parametrize(("name", "folder"), [("fks.toml", "fks"), ("alice.toml", "fks-alice")])
+def test_an_installed_configuration_has_its_units_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str
+) -> None:
+    monkeypatch.setattr("fks.infra.config.INSTALLED", tmp_path)
+    (tmp_path / name).write_text("")
+    assert load(tmp_path / name, {}).state_dir == Path("/var/lib") / folder
+    assert load(tmp_path / name, {"STATE_DIRECTORY": "/a"}).state_dir == Path("/a")
+
+
 # --- what it says
 
 
@@ -80,7 +90,7 @@ def uncommented(text: str) -> str:
 
 def test_the_example_names_every_key_and_each_may_be_used(tmp_path: Path) -> None:
     text = uncommented(EXAMPLE.read_text())
-    secrets = tmp_path / "secrets"
+    secrets = tmp_path / "credentials"
     secrets.mkdir()
     names = ("admin_token", "webhook_secret", "tv_secret", "trend_secret", "binance_key", "binance_secret")
     for name in names:

@@ -21,6 +21,7 @@ from fks.cli.journal import audit, journal
 from fks.cli.journal_copy import backup, export, restore
 from fks.cli.lint import lint
 from fks.cli.listings import alerts, balance, orders, positions
+from fks.cli.man import man
 from fks.cli.notify import notify
 from fks.cli.replay import replay
 from fks.cli.run import run
@@ -105,7 +106,7 @@ def main(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - `debug` is 
 
 for _command in (
     run, demo, check, doctor, exchanges, template, lint, send, orders, alerts, positions, trades,
-    balance, halt, reduce, resume, cancel, tail, notify, journal, audit, replay, bench,
+    balance, halt, reduce, resume, cancel, tail, notify, journal, audit, replay, bench, man,
 ):  # fmt: skip
     main.add_command(_command)
 for _command in (backup, restore, export):

@@ -20,6 +20,8 @@ from fks.infra.config_senders import check_senders, named, secret_warnings
 from fks.infra.references import References
 
 DEFAULT_PATHS = (Path("fks.toml"), Path("/etc/fks/fks.toml"))
+INSTALLED = DEFAULT_PATHS[1].parent  # where systemd/fks.service and fks@.service have their configurations ...
+STATE = Path("/var/lib")  # ... and their state
 
 PAPER = "paper"
 _ACCOUNT = re.compile(r"exchanges(\.[^.]+)?")
@@ -83,7 +85,7 @@ def load(path: Path | None, env: Mapping[str, str], exchange_ids: Collection[str
     warnings = unreasonable(settings) + secret_warnings(settings, time.time())
     secret_files = [found] if found and decoder.literal_secrets else []
     warnings += _readable_by_all([*secret_files, *references.files])
-    return Loaded(settings=settings, path=found, state_dir=_state_dir(env), warnings=tuple(warnings))
+    return Loaded(settings=settings, path=found, state_dir=_state_dir(env, found), warnings=tuple(warnings))
 
 
 def _find(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
@@ -111,10 +113,16 @@ def _is_yaml(path: Path) -> bool:
     return path.suffix.lower() in (".yml", ".yaml")
 
 
-def _state_dir(env: Mapping[str, str]) -> Path:
-    """The first of $STATE_DIRECTORY, in which systemd may list several with colons."""
-    first = env.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(first or "var").absolute()
+def _state_dir(env: Mapping[str, str], path: Path | None) -> Path:
+    """The first of $STATE_DIRECTORY, in which systemd may list several with colons.
+
+    Without it, that of the unit whose configuration this is, so that `fks orders` finds the daemon's token; else ./var.
+    """
+    if first := env.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(first).absolute()
+    if path is None or path.absolute().parent != INSTALLED:
+        return Path("var").absolute()
+    return STATE / ("fks" if path.stem == "fks" else f"fks-{path.stem}")
 
 
 def _credential_folders(raw: Mapping[str, Any], path: Path | None, env: Mapping[str, str]) -> list[Path]:
