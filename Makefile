@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check conformance bench soak restarts overload simulate fuzz fuzz-full format lock types clean
+.PHONY: demo test check conformance bench soak restarts overload simulate fuzz fuzz-full format lock types clean wheel deb deb-test
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -53,6 +53,18 @@ lock: $(VENV)/dev  ## pin what pyproject.toml asks for, with hashes
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra build --extra bench pyproject.toml -c requirements.lock -o requirements-bench.lock
+
+wheel: $(VENV)/dev  ## dist/*.whl, which `pipx install` takes
+	rm -rf build/lib build/bdist.* dist/*.whl
+	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o dist
+
+deb: wheel  ## dist/*.deb for this machine's Debian 12 or what has its Python: with its own packages under /opt/fks (needs debhelper)
+	rm -f dist/*.deb
+	debian/rules clean
+	debian/rules binary
+
+deb-test: deb  ## install, upgrade, remove and purge the package in a clean root (as root, needs mmdebstrap; about two minutes)
+	tests/package/clean_root.sh dist/fks-execution_*.deb
 
 types:  # a link tree in which mypy and import-linter see `fks` as it is installed
 	@rm -rf build/types && mkdir -p build/types/fks
