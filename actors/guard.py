@@ -99,9 +99,15 @@ class Guard:
         """The fills since the last look."""
         account = self.account
         while True:
-            fills = await account.journal.read(
-                lambda ledger: ledger.fills_after(account.name, self._seen, PAGE)
+            carried, fills = await account.journal.read(
+                lambda ledger: (
+                    ledger.carried(self._seen, account.name),
+                    ledger.fills_after(account.name, self._seen, PAGE),
+                )
             )
+            for one in carried:
+                self._lots.begin(one.position)
+                self._trips.begin(account.name, one.symbol, {"": one.position})
             for number, order, fill in fills:
                 self._lots.add(order, fill)
                 # An account's streak asks for no strategy: what one lost, all have lost.

@@ -32,6 +32,9 @@ class _Fold:
 
     def go_on(self, reader: Reader) -> bool:
         """Whether there is more."""
+        for carried in reader.carried(self._after):
+            self._attribution.begin(carried)
+            self.trips.begin(carried.account, carried.symbol, carried.shares)
         executions, self._after = reader.executions(self._after, CHUNK)
         for part in (part for one in executions for part in self._attribution.parts(one)):
             for trip in self.trips.add(part):

@@ -18,6 +18,7 @@ from fks.domain.daily import Day
 from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.messages import (
     Acceptance,
+    Carried,
     Event,
     Exposure,
     Fill,
@@ -102,13 +103,22 @@ class Reader(Protocol):
     def orders_of(self, alert_id: str) -> list[Order]: ...
     def fills_of(self, order_id: str) -> list[Fill]: ...
     def account_fills(self, account: str) -> list[tuple[Order, Fill]]:
-        """Every fill of an account with its order, oldest first: what the paper exchange is rebuilt from."""
+        """Every fill of an account that is not carried, with its order, oldest first: what the paper exchange
+        is rebuilt from, together with what is carried.
+        """
         ...
 
     def executions(self, after: int, limit: int = 1000) -> tuple[list[Execution], int]:
         """The next fills of all accounts in the order of their recording, and where those that follow begin.
+        Those that are carried are left out: see `carried`.
 
         `alert_price` is the alert's own, else the last price when the order was sized.
+        """
+        ...
+
+    def carried(self, after: int = 0, account: str | None = None) -> list[Carried]:
+        """What stands for the fills that are in no fold any more, of markets where those reach beyond fill
+        `after`. A fold that has come to there begins anew with it, then goes on with the fills.
         """
         ...
 
@@ -141,6 +151,18 @@ class Reader(Protocol):
         """What came in within that span, and what has become of it."""
         ...
 
+    def newest_alert(self) -> int:
+        """The number of the last alert, 0 when there is none; they are counted as they are accepted."""
+        ...
+
+    def forgettable(self, after: int, upto: int, horizon: float, limit: int) -> list[tuple[int, str]]:
+        """Alerts numbered above `after`, at most `upto`, that nothing rests on any more; number and id.
+
+        They have their outcome, nothing of them has changed since `horizon`, and their fills are carried. The
+        one with the newest fill stays, because numbers are not given twice.
+        """
+        ...
+
     def backlog(self) -> int:
         """Intents without a decision plus orders planned or in flight: what the daemon still owes."""
         ...
@@ -154,7 +176,9 @@ class Reader(Protocol):
         ...
 
     def fills_after(self, account: str, n: int, limit: int) -> list[tuple[int, Order, Fill]]:
-        """Its fills behind number `n`, each with its number and order, in the order of their recording."""
+        """Its fills behind number `n`, each with its number and order, in the order of their recording.
+        Those that are carried are left out.
+        """
         ...
 
     def equity_peak(self, account: str) -> Peak | None:
@@ -264,6 +288,24 @@ class Ledger(Reader, Protocol):
 
     def probe(self) -> None:
         """A write that changes nothing, so that its commit shows whether the disk answers."""
+        ...
+
+    def carry(self, carried: Carried) -> None:
+        """From now on this stands for the market's fills up to its number: `domain.retention` says when."""
+        ...
+
+    def forget(self, alert_ids: Sequence[str], horizon: float) -> int:
+        """Delete those alerts with all that belongs to them; how many it was.
+
+        One stays that is not `forgettable` any more.
+        """
+        ...
+
+    def trim(self, exported: int, horizon: float, limit: int) -> int:
+        """Delete the oldest events, at most `limit`, none after record `exported` or `horizon`; how many.
+
+        The last one's number and hash stay as the anchor of those that follow.
+        """
         ...
 
     def note(self, kind: str, *, account: str | None = None, **data: Any) -> None:

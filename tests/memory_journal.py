@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import trio
 from msgspec.structs import replace
 
-from fks.domain.messages import Event, Fill, Intent, Order, Position, TradingRecord, TradingState
+from fks.domain.messages import Carried, Event, Fill, Intent, Order, Position, TradingRecord, TradingState
 from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.trades import Execution
 from fks.ledger import Journal, Ledger, Reader
@@ -90,6 +90,9 @@ class MemoryLedger:
         orders = {order.id: order for order in self.order_rows}
         new = self.fills[after : after + limit]
         return [Execution(orders[one.order_id], one) for one in new], after + len(new)
+
+    def carried(self, after: int = 0, account: str | None = None) -> list[Carried]:
+        return []
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         return [event for event in self.chain if event.seq > after][:limit]

@@ -88,4 +88,4 @@ class Dearer(RoundTrips):
 def test_round_trips_that_made_another_profit_are_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_check, "RoundTrips", Dearer)
     (problem,) = problems(path)
-    assert problem.startswith("the round trips of paper in BTC/USDT do not add up")
+    assert problem.startswith("the round trips of paper in BTC/USDT: they do not add up")

@@ -10,7 +10,7 @@ import pytest
 from fks.domain.messages import NewAlert, Verdict
 from fks.domain.orders import NEXT, State
 from fks.domain.secret import Secret
-from fks.infra import journal_check, sqlite_file
+from fks.infra import journal_check, journal_stats, sqlite_file
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.sqlite_schema import DERIVED
 from fks.ledger import Ledger
@@ -134,7 +134,7 @@ def test_verify_names_what_was_changed_behind_the_journals_back(path: Path) -> N
 def test_stats_and_backup_work_beside_the_daemon(store: SqliteStore, path: Path, tmp_path: Path) -> None:
     planned(store, order(alert()))
     with journal_check.open_journal(path) as reader:
-        told = journal_check.stats(reader)
+        told = journal_stats.stats(reader)
         sqlite_file.backup(reader.connection, tmp_path / "copy.db")
     assert told["orders"] == {"planned": 1}
     assert told["rows"]["order"] == 1

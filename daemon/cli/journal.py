@@ -12,7 +12,7 @@ from fks.cli.context import Failed, config_option, load
 from fks.cli.views import outline
 
 if TYPE_CHECKING:
-    from fks.infra.audit import VerifyResult
+    from fks.infra.chain import VerifyResult
     from fks.infra.sqlite_reader import SqliteReader
 
 R = TypeVar("R")
@@ -30,7 +30,7 @@ def journal() -> None:
 @json_option
 def stats(as_json: bool) -> None:
     """How much is in it, and what is unfinished."""
-    from fks.infra.journal_check import stats
+    from fks.infra.journal_stats import stats
 
     found = read_journal(stats)
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(outline(found)))
@@ -40,9 +40,9 @@ def stats(as_json: bool) -> None:
 @config_option
 @json_option
 def verify_journal(as_json: bool) -> None:
-    """Check the file, its hash chain, and that positions are what the fills add up to.
+    """Check the file, its hash chain, its books and what must hold of every alert and order.
 
-    Exits 1 when something is wrong.
+    Says what is wrong, where, and what to do; then it exits 1.
     """
     from fks.infra.journal_check import verify_journal
 
@@ -54,6 +54,7 @@ def read_journal(question: "Callable[[SqliteReader], R]") -> R:
     import apsw
 
     from fks.infra.journal_check import open_journal
+    from fks.ledger import JournalBroken
 
     path = load().journal_path
     if not path.exists():
@@ -66,7 +67,7 @@ def read_journal(question: "Callable[[SqliteReader], R]") -> R:
             # One snapshot for all of the question: the daemon goes on writing meanwhile.
             reader.connection.execute("BEGIN")
             return patiently(f"reading {path}", lambda: question(reader))
-    except apsw.Error as error:
+    except (apsw.Error, JournalBroken) as error:
         raise Failed(
             f"{path} cannot be read as a journal ({type(error).__name__}: {error}): keep the file as it is, "
             "and restore a backup"
@@ -88,20 +89,15 @@ def verify_audit(as_json: bool, file: Path | None) -> None:
     Of FILE alone, by default of the configured file with all its rotated ones. That the end was cut off
     shows only in the journal: compare the head with that of `fks journal verify`.
     """
-    from fks.infra.audit import verify
+    from fks.infra.audit import rotated, verify
 
     path = file or load().audit_path
-    paths = [path] if file else [*_rotated(path), path]
+    paths = [path] if file else [*rotated(path), path]
     try:
         result = patiently(f"reading {path}", lambda: verify(paths))
     except OSError as error:
         raise Failed(f"{error.filename or path}: {error.strerror or error}") from error
     _conclude(result, "the audit trail", as_json=as_json)
-
-
-def _rotated(path: Path) -> list[Path]:
-    """Oldest first: who rotates a file (renames, numbers, dates, compresses it) keeps its time as it is."""
-    return sorted(path.parent.glob(f"{path.name}[.-]*"), key=lambda one: one.stat().st_mtime)
 
 
 def patiently(what: str, work: Callable[[], R]) -> R:

@@ -52,14 +52,15 @@ def restore(file: Path) -> None:
     """
     from fks.infra.journal_copy import restore as put_back
 
-    path = load().journal_path
+    loaded = load()
+    path = loaded.journal_path
     try:
-        aside = patiently(f"restoring {path}", lambda: put_back(file, path))
+        aside = patiently(f"restoring {path}", lambda: put_back(file, path, loaded.audit_path))
     except OSError as error:
         raise Failed(f"{error.filename or path}: {error.strerror or error}") from error
     click.echo(f"{path} is now {file}; trading is halted: compare with the exchange, then `fks resume`")
-    if aside:
-        click.echo(f"the journal that was there is {aside}")
+    for one in aside:
+        click.echo(f"what was there is kept as {one}")
 
 
 @click.command()

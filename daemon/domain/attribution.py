@@ -1,11 +1,11 @@
-"""Whose each execution is, told from all executions since the first: what `shares` decides, as a fold."""
+"""Whose each execution is, told from all executions, or from what is carried of them: `shares` as a fold."""
 
 from decimal import Decimal
 
 from msgspec.structs import replace
 
 from fks.domain.book import EXACT, apply, currencies, total
-from fks.domain.messages import Position
+from fks.domain.messages import Carried, Position
 from fks.domain.shares import attribute
 from fks.domain.trades import Execution
 
@@ -18,6 +18,27 @@ class Attribution:
     def __init__(self) -> None:
         self.positions: dict[tuple[str, str], Position] = {}
         self.shares: dict[tuple[str, str], dict[str, Position]] = {}  # then by named strategy
+
+    def begin(self, carried: Carried) -> None:
+        """The market's fold goes on from there."""
+        key = (carried.account, carried.symbol)
+        self.positions[key] = carried.position
+        self.shares[key] = {name: share for name, share in carried.shares.items() if name}
+
+    def carried(
+        self, account: str, symbol: str, *, upto: int, price: Decimal, rest: Position | None
+    ) -> Carried:
+        """The market's fold as it is now; `rest` is what no named strategy has."""
+        key = (account, symbol)
+        unnamed = {"": rest} if rest else {}
+        return Carried(
+            account=account,
+            symbol=symbol,
+            upto=upto,
+            price=price,
+            position=self.positions[key],
+            shares={**unnamed, **self.shares[key]},
+        )
 
     def parts(self, one: Execution) -> list[Execution]:
         """`one` by strategy; of "" is what no named strategy has a share in."""

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ALARM = "alarm"  # data: code, detail
     STRATEGY_DRIFT = "strategy_drift"  # and followed: the book was not what the strategy assumed
     SUMMARY_SENT = "summary_sent"  # data: until, the end of the day that it is about (UTC seconds)
+    JOURNAL_PRUNED = "journal_pruned"  # data: how many alerts and events, and from when on all is kept
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPED = "daemon_stopped"
 

@@ -125,6 +125,21 @@ class Position(Struct, frozen=True, kw_only=True):
     fees: Decimal = ZERO
 
 
+class Carried(Struct, frozen=True, kw_only=True):
+    """What a market's fills came to up to number `upto`, when it was flat; they are part of no fold any more.
+
+    `position` is the account's, with all its profit and fees. `shares` are the named strategies' own, and
+    of "" what no named strategy has (only its amount and average count). `price`: of the last fill.
+    """
+
+    account: str
+    symbol: str
+    upto: int
+    price: Decimal
+    position: Position
+    shares: dict[str, Position] = field(default_factory=dict)
+
+
 class Ticker(Struct, frozen=True):
     symbol: str
     last: Decimal

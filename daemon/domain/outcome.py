@@ -16,6 +16,9 @@ class AlertState(StrEnum):
     REFUSED = "refused"  # all at rest, and nothing came of it
 
 
+ENDED = (AlertState.DONE, AlertState.REFUSED)
+
+
 def alert_state(intents: Sequence[Intent], orders: Sequence[Order]) -> AlertState:
     """The least advanced of its parts decides. Protective legs count only once their entry is at rest."""
     if any(intent.state is IntentState.ACCEPTED for intent in intents):

@@ -57,6 +57,11 @@ class Lots:
     held: dict[str, dict[str, Lot]] = field(default_factory=dict)
     _positions: dict[str, Position] = field(default_factory=dict)
 
+    def begin(self, position: Position) -> None:
+        """Its market was flat but for that rest, which nobody protects."""
+        self._positions[position.symbol] = position
+        self.held.pop(position.symbol, None)
+
     def add(self, order: Order, fill: Fill) -> None:
         """The next fill in the order of their recording.
 

@@ -17,17 +17,23 @@ from fks.domain.money import ZERO
 from fks.domain.orders import Side
 
 Key = tuple[str, str, str]  # account, strategy, symbol
+Step = Callable[[str, str], Decimal]
+"""The least amount that can be traded on an account of a symbol; 0: not known."""
 
 _MEAN = Context(prec=28)
 
 
 class Execution(Struct, frozen=True):
-    """A fill with its order, and what its alert knew: the strategy, and the price that it saw."""
+    """A fill with its order, and what its alert knew: the strategy, and the price that it saw.
+
+    `number`: the fill's own in the journal.
+    """
 
     order: Order
     fill: Fill
     strategy: str = ""
     alert_price: Decimal | None = None
+    number: int = 0
 
 
 class RoundTrip(Struct, frozen=True, kw_only=True):
@@ -128,7 +134,7 @@ class RoundTrips:
     was reduced to less counts as flat. What is left of it is carried into the next round trip.
     """
 
-    def __init__(self, step: Callable[[str, str], Decimal] = _no_step) -> None:
+    def __init__(self, step: Step = _no_step) -> None:
         self._step = step
         self._running: dict[Key, _Open] = {}
         self._left: dict[Key, Position] = {}
@@ -144,6 +150,26 @@ class RoundTrips:
                 del self._running[key]
                 self._left[key] = replace(trip.position, realized=ZERO, fees=ZERO)
         return done
+
+    def begin(self, account: str, symbol: str, held: Mapping[str, Position]) -> None:
+        """All round trips of that market had ended, and left that much to each strategy."""
+        for key in [key for key in self._running | self._left if (key[0], key[2]) == (account, symbol)]:
+            self._running.pop(key, None)
+            self._left.pop(key, None)
+        for strategy, position in held.items():
+            if position.amount:
+                self._left[account, strategy, symbol] = replace(position, realized=ZERO, fees=ZERO)
+
+    def running(self, account: str, symbol: str) -> bool:
+        return any((key[0], key[2]) == (account, symbol) for key in self._running)
+
+    def left(self, account: str, symbol: str) -> dict[str, Position]:
+        """By strategy, what the last round trip of each could not sell."""
+        return {
+            strategy: held
+            for (one, strategy, of), held in self._left.items()
+            if (one, of) == (account, symbol)
+        }
 
     def still_open(self) -> list[RoundTrip]:
         """As far as they have come."""

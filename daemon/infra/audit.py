@@ -14,12 +14,13 @@ import msgspec
 from msgspec import Struct
 
 from fks.domain.errors import FksError
-from fks.domain.messages import Event
 from fks.infra import chain
+from fks.infra.chain import VerifyResult
 from fks.infra.ledger_sqlite import SqliteStore
 
 _TAIL = 1 << 20  # more than any record
 _BATCH = 1000
+_SYNC = 1000  # records written between two fsyncs
 
 
 class AuditDiffers(FksError):
@@ -38,6 +39,7 @@ class AuditExporter:
         self._store = store
         self._file = -1
         self._last = (0, chain.GENESIS)  # number and hash of the last record written
+        self.synced = 0  # up to that record all are on disk for certain: those the journal may forget
 
     def pump(self) -> int:
         """Write what is committed and not in the file yet; how many records that was, 0 when none is left.
@@ -57,9 +59,13 @@ class AuditExporter:
         if self._file >= 0:
             descriptor, self._file = self._file, -1
             try:
-                os.fsync(descriptor)
+                self._sync(descriptor)
             finally:
                 os.close(descriptor)
+
+    def _sync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+        self.synced = self._last[0]
 
     def _append(self) -> int:
         seq, head = self._last
@@ -86,6 +92,8 @@ class AuditExporter:
             )
         _write_all(self._file, bytes(lines))
         self._last = (seq, head)
+        if seq - self.synced >= _SYNC:
+            self._sync(self._file)
         return len(events)
 
     def _open(self) -> None:
@@ -97,24 +105,27 @@ class AuditExporter:
             os.ftruncate(self._file, size - (len(tail) - complete))
         last = _last_line(tail[:complete])
         if last:
-            self._last = self._resume(self._path, last)
+            number = _sequence(last)
+            if number is None:
+                raise AuditDiffers(
+                    f"the last line of {self._path} is not an audit record: move the file away"
+                )
+            self._last = self._resume(self._path, number, chain.digest(last))
         elif self._last[0] == 0:
             self._last = (
                 self._rotated() or self._store.read(lambda reader: reader.chain_start()) or self._last
             )
+        self._sync(self._file)
 
-    def _resume(self, path: Path, record: bytes) -> tuple[int, str]:
+    def _resume(self, path: Path, number: int, digest: str) -> tuple[int, str]:
         """Raises AuditDiffers unless the journal has this very record."""
-        number = _sequence(record)
-        if number is None:
-            raise AuditDiffers(f"the last line of {path} is not an audit record: move the file away")
         stored = self._store.read(lambda reader: reader.chain_hash(number))
         if stored is None:
             raise AuditDiffers(
-                f"{path} ends at record {number}, which the journal does not have (another journal, or an "
-                "older backup of it): move the file away, a new one is begun"
+                f"{path} ends at record {number}, which the journal does not have (another journal, an older "
+                "backup of it, or one that was pruned since): move the file away, a new one is begun"
             )
-        if stored != chain.digest(record):
+        if stored != digest:
             raise AuditDiffers(
                 f"record {number} in {path} differs from the journal: move the file away, as evidence"
             )
@@ -122,16 +133,26 @@ class AuditExporter:
 
     def _rotated(self) -> tuple[int, str] | None:
         """Where the newest rotated file ended, when the process started right after a rotation."""
-        ends = []
-        for path in self._path.parent.glob(f"{self._path.name}[.-]*"):
-            with _opened(path) as file:
-                last = _last_line(file.read())
-            if _sequence(last) is not None:
-                ends.append((_sequence(last) or 0, path, last))
-        if not ends:
-            return None
-        _, path, last = max(ends)
-        return self._resume(path, last)
+        ends = [(*end, path) for path in rotated(self._path) if (end := last_record(path)) is not None]
+        return self._resume(max(ends)[2], max(ends)[0], max(ends)[1]) if ends else None
+
+
+def rotated(path: Path) -> list[Path]:
+    """What a file was rotated to, oldest first: who renames, numbers, dates, compresses it keeps its time."""
+    return sorted(path.parent.glob(f"{path.name}[.-]*"), key=lambda one: one.stat().st_mtime)
+
+
+def last_record(path: Path) -> tuple[int, str] | None:
+    """Number and hash of the last whole record in that file; None when there is none."""
+    with _opened(path) as file:
+        if isinstance(file, gzip.GzipFile):
+            tail = file.read()
+        else:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            tail = file.read()
+    last = _last_line(tail[: tail.rfind(b"\n") + 1])
+    number = _sequence(last)
+    return None if number is None else (number, chain.digest(last))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -165,14 +186,6 @@ def _sequence(record: bytes) -> int | None:
     return None if link is None else link.seq
 
 
-class VerifyResult(Struct, frozen=True, kw_only=True):
-    """`records` that hold, `problems` (none: all is well) and the hash of the last record that holds."""
-
-    records: int
-    problems: tuple[str, ...] = ()
-    head: str = chain.GENESIS
-
-
 def verify(paths: Sequence[Path]) -> VerifyResult:
     """Check the chain over files, oldest first; it stops at the record where it breaks.
 
@@ -203,18 +216,3 @@ def _records(paths: Sequence[Path]) -> Iterator[tuple[str, bytes, bool]]:
         with _opened(path) as file:
             for number, raw in enumerate(file, start=1):
                 yield f"{path} line {number}", raw.removesuffix(b"\n"), raw.endswith(b"\n")
-
-
-def verify_events(events: Iterator[tuple[Event, str]], start: tuple[int, str]) -> VerifyResult:
-    """The same for events with their stored hashes; `start` is the record before the first one."""
-    seq, head = start
-    count = 0
-    for event, stored in events:
-        if event.seq != seq + 1:
-            problem = f"record {event.seq} follows record {seq}: what is between them is missing"
-            return VerifyResult(records=count, problems=(problem,), head=head)
-        if chain.digest(chain.line(event, chain.encode_data(event.data), head)) != stored:
-            problem = f"the chain breaks at record {event.seq}: it was changed"
-            return VerifyResult(records=count, problems=(problem,), head=head)
-        seq, head, count = event.seq, stored, count + 1
-    return VerifyResult(records=count, head=head)

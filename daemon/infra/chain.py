@@ -5,6 +5,7 @@ The line is what is hashed in the journal and what is written to the audit file,
 """
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,3 +61,26 @@ def digest(record: bytes) -> str:
 def rfc3339(time: float) -> str:
     """UTC with microseconds: `2026-11-22T10:30:00.000000Z`."""
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+class VerifyResult(Struct, frozen=True, kw_only=True):
+    """`records` that hold, `problems` (none: all is well) and the hash of the last record that holds."""
+
+    records: int
+    problems: tuple[str, ...] = ()
+    head: str = GENESIS
+
+
+def verify_events(events: Iterator[tuple[Event, str]], start: tuple[int, str]) -> VerifyResult:
+    """Check the chain of events with their stored hashes; `start` is the record before the first one."""
+    seq, head = start
+    count = 0
+    for event, stored in events:
+        if event.seq != seq + 1:
+            problem = f"record {event.seq} follows record {seq}: what is between them is missing"
+            return VerifyResult(records=count, problems=(problem,), head=head)
+        if digest(line(event, encode_data(event.data), head)) != stored:
+            problem = f"the chain breaks at record {event.seq}: it was changed"
+            return VerifyResult(records=count, problems=(problem,), head=head)
+        seq, head, count = event.seq, stored, count + 1
+    return VerifyResult(records=count, head=head)

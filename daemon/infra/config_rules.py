@@ -268,7 +268,7 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(StrategySettings, always, "exchanges"),
     **_all(StrategySettings, not_empty, "secret"),
     **_all(JournalSettings, journal_url, "url"),
-    **_all(JournalSettings, at_least(1), "retention_days"),
+    **_all(JournalSettings, at_least(0), "retention_days"),
     **_all(AuditSettings, not_empty, "path"),
     **_all(NotifySettings, not_empty, "urls"),
     **_all(NotifySettings, notification, "on"),

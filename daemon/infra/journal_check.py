@@ -4,31 +4,39 @@ All work on a reader, so that they run beside the daemon or without it.
 """
 
 import contextlib
+import operator
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+
+import apsw
+import msgspec
 
 from fks.domain import book
 from fks.domain.attribution import Attribution
-from fks.domain.messages import Event, Position
+from fks.domain.messages import Position
 from fks.domain.trades import RoundTrips
-from fks.infra import chain
-from fks.infra import sqlite_codec as codec
+from fks.infra import journal_invariants
 from fks.infra import sqlite_file as file
-from fks.infra.audit import VerifyResult, verify_events
+from fks.infra.chain import VerifyResult
 from fks.infra.sqlite_reader import SqliteReader
+from fks.infra.sqlite_schema import MIGRATIONS
+from fks.infra.sqlite_sound import Finding, sound, told
 
-__all__ = ["open_journal", "stats", "verify_journal"]
+__all__ = ["open_journal", "verify_journal"]
 
 _ROUNDING = Decimal("1e-9")  # of a sum of money: mean prices have 28 digits
+_BOOKS = "compare with the exchange; `fks journal export` has the fills"
 
 
 @contextlib.contextmanager
 def open_journal(path: Path) -> Iterator[SqliteReader]:
-    """For a command beside the daemon: read-only. Raises JournalBroken."""
-    connection = file.open_reader(path)
+    """For a command beside the daemon: read-only, of this schema or an older one.
+
+    Raises JournalBroken or SchemaTooNew.
+    """
+    connection = file.open_reader(path, len(MIGRATIONS))
     try:
         yield SqliteReader(connection)
     finally:
@@ -36,30 +44,41 @@ def open_journal(path: Path) -> Iterator[SqliteReader]:
 
 
 def verify_journal(reader: SqliteReader) -> VerifyResult:
-    """Integrity of the file, the event chain; positions, shares, round trips and filled amounts by the fills.
+    """Integrity of the file, references, the event chain; then what every row must be to the others.
 
-    `problems` names each thing that is wrong; `records` counts the events that hold.
+    `problems` names each thing that is wrong, where, and what to do; `records` counts the events that hold.
+    Of an older schema, only what holds of every schema is looked at. Raises apsw.Error for no journal.
     """
     with reader.connection:  # one snapshot for all questions
-        problems = [str(row[0]) for row in reader.rows("PRAGMA integrity_check(10)") if row[0] != "ok"]
-        events = verify_events(_events(reader), reader.chain_start() or (0, chain.GENESIS))
-        problems += events.problems
-        problems += _book(reader)
-        problems += _filled(reader)
-    return VerifyResult(records=events.records, problems=tuple(problems), head=events.head)
+        result = sound(reader.connection)
+        problems = list(result.problems)
+        if file.schema(reader.connection) == len(MIGRATIONS):
+            for check in (books, *journal_invariants.CHECKS):
+                problems += told(_readable(check, reader))
+    return VerifyResult(records=result.records, problems=tuple(problems), head=result.head)
 
 
-def _events(reader: SqliteReader) -> Iterator[tuple[Event, str]]:
-    sql = f"SELECT {codec.EVENT}, hash FROM event ORDER BY seq"  # noqa: S608 - our own constants
-    for row in reader.connection.execute(sql):
-        yield codec.event(row[:-1]), str(row[-1])
+def _readable(check: Callable[[SqliteReader], Iterator[Finding]], reader: SqliteReader) -> Iterator[Finding]:
+    """What it finds; a value that is no number or no word of ours is a finding too."""
+    try:
+        yield from check(reader)
+    except (ValueError, ArithmeticError, msgspec.MsgspecError, KeyError, apsw.CorruptError) as error:
+        what = f"a value in it cannot be read ({type(error).__name__}: {error})"
+        yield Finding(f"the check of {check.__name__}", what, "restore a backup")
 
 
-def _book(reader: SqliteReader) -> list[str]:
-    """All fills folded anew, once as positions and once as round trips."""
+def books(reader: SqliteReader) -> Iterator[Finding]:
+    """All fills folded anew, from where they are carried, once as positions and once as round trips."""
     fold, trips, after = Attribution(), RoundTrips(), 0
     gains: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     fees: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for one in reader.carried():
+        key = (one.account, one.symbol)
+        fold.begin(one)
+        trips.begin(*key, one.shares)
+        left = (book.EXACT.multiply(part.amount, part.average) for part in one.shares.values())
+        gains[key] = book.EXACT.add(_gain(one.position), book.total(left))
+        fees[key] = one.position.fees
     while (chunk := reader.executions(after))[0]:
         executions, after = chunk
         for trip in (done for one in executions for part in fold.parts(one) for done in trips.add(part)):
@@ -70,16 +89,13 @@ def _book(reader: SqliteReader) -> list[str]:
         key = (account, symbol)
         gains[key] = book.EXACT.add(gains[key], _gain(held))
         fees[key] = book.EXACT.add(fees[key], held.fees)
-    return [
-        *_positions(reader, fold.positions),
-        *_shares(reader, fold.shares),
-        *(
-            f"the round trips of {account} in {symbol} do not add up to its position's profit and fees"
-            for (account, symbol), position in sorted(fold.positions.items())
-            if not _same(gains[account, symbol], _gain(position))
-            or not _same(fees[account, symbol], position.fees)
-        ),
-    ]
+    yield from _positions(reader, fold.positions)
+    yield from _shares(reader, fold.shares)
+    for (account, symbol), position in sorted(fold.positions.items()):
+        same_gain = _same(gains[account, symbol], _gain(position))
+        if not same_gain or not _same(fees[account, symbol], position.fees):
+            where = f"the round trips of {account} in {symbol}"
+            yield Finding(where, "they do not add up to its profit and fees", _BOOKS)
 
 
 def _gain(position: Position) -> Decimal:
@@ -91,67 +107,35 @@ def _same(one: Decimal, other: Decimal) -> bool:
     return abs(one - other) <= _ROUNDING * max(Decimal(1), abs(one), abs(other))
 
 
-def _positions(reader: SqliteReader, folded: dict[tuple[str, str], Position]) -> list[str]:
+def _positions(reader: SqliteReader, folded: dict[tuple[str, str], Position]) -> Iterator[Finding]:
     stored = {(one.account, one.symbol): one for one in reader.positions()}
-    return [
-        f"the position of {account} in {symbol} is not what its fills add up to"
-        for account, symbol in sorted(folded.keys() | stored.keys())
-        if folded.get((account, symbol)) != stored.get((account, symbol))
-    ]
+    for key in sorted(folded.keys() | stored.keys()):
+        where = f"the position of {key[0]} in {key[1]}"
+        yield from _differs(where, folded.get(key), stored.get(key))
 
 
-def _shares(reader: SqliteReader, shares: dict[tuple[str, str], dict[str, Position]]) -> list[str]:
+def _differs(
+    where: str,
+    fold: Position | None,
+    row: Position | None,
+    same: Callable[[Decimal, Decimal], bool] = operator.eq,
+) -> Iterator[Finding]:
+    if fold and row:
+        which = [
+            f"{name} {getattr(row, name):f}, by the fills {getattr(fold, name):f}"
+            for name in ("amount", "average", "realized", "fees")
+            if not same(getattr(fold, name), getattr(row, name))
+        ]
+    else:
+        which = ["there is no row"] if fold else ["there are no fills"]
+    if which:
+        yield Finding(where, f"it is not what its fills add up to: {', '.join(which)}", _BOOKS)
+
+
+def _shares(reader: SqliteReader, shares: dict[tuple[str, str], dict[str, Position]]) -> Iterator[Finding]:
     folded = {(*key, name): share for key, named in shares.items() for name, share in named.items()}
     stored = {(one.account, one.symbol, name): one for name, one in reader.strategy_positions()}
-    return [
-        f"the share of {strategy} in the position of {account} in {symbol} is not what its fills add up to"
-        for account, symbol, strategy in sorted(folded.keys() | stored.keys())
-        if not _alike(folded.get((account, symbol, strategy)), stored.get((account, symbol, strategy)))
-    ]
-
-
-def _alike(one: Position | None, other: Position | None) -> bool:
-    """A share may be a part that was rounded; the last of its 28 digits is no damage."""
-    if one is None or other is None:
-        return one is other
-    numbers = ("amount", "average", "realized", "fees")
-    return all(_same(getattr(one, name), getattr(other, name)) for name in numbers)
-
-
-def _filled(reader: SqliteReader) -> list[str]:
-    sums: dict[str, Decimal] = {}
-    for order_id, amount in reader.rows("SELECT order_id, amount FROM fill"):
-        sums[order_id] = book.EXACT.add(sums.get(order_id, Decimal(0)), Decimal(amount))
-    stored = {
-        row[0]: Decimal(row[1]) for row in reader.rows("SELECT id, filled FROM order_ WHERE filled <> '0'")
-    }
-    return [
-        f"order {order_id}: {stored.get(order_id, 0)} filled, but its fills add up to {sums.get(order_id, 0)}"
-        for order_id in sorted(sums.keys() | stored.keys())
-        if sums.get(order_id) != stored.get(order_id)
-    ]
-
-
-def stats(reader: SqliteReader) -> dict[str, Any]:
-    """JSON-ready: rows by table, alerts and orders by state, what is unfinished, sizes in bytes."""
-    tables = ("alert", "intent", "order_", "attempt", "fill", "position", "event")
-    counts = {name.rstrip("_"): _count(reader, f"SELECT count(*) FROM {name}") for name in tables}  # noqa: S608 - the names above
-    path = Path(reader.connection.filename)
-    log = path.with_name(path.name + "-wal")
-    span = reader.first("SELECT min(received_at), max(received_at) FROM alert") or (None, None)
-    return {
-        "schema": reader.connection.pragma("user_version"),
-        "rows": counts,
-        "alerts": dict(reader.rows("SELECT state, count(*) FROM alert GROUP BY state ORDER BY state")),
-        "orders": dict(reader.rows("SELECT state, count(*) FROM order_ GROUP BY state ORDER BY state")),
-        "backlog": reader.backlog(),
-        "oldest_alert": None if span[0] is None else chain.rfc3339(span[0]),
-        "newest_alert": None if span[1] is None else chain.rfc3339(span[1]),
-        "database_bytes": path.stat().st_size,
-        "log_bytes": log.stat().st_size if log.exists() else 0,
-    }
-
-
-def _count(reader: SqliteReader, sql: str) -> int:
-    row = reader.first(sql)
-    return int(row[0]) if row else 0
+    for key in sorted(folded.keys() | stored.keys()):
+        where = f"the share of {key[2]} in the position of {key[0]} in {key[1]}"
+        # A share may be a part that was rounded: the last of its 28 digits is no damage.
+        yield from _differs(where, folded.get(key), stored.get(key), _same)

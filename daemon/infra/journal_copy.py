@@ -1,5 +1,6 @@
 """The journal taken elsewhere: verified backups, putting one back, and exports for other programs."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,11 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+import apsw
+import msgspec
+
 from fks.domain.messages import TradingState
 from fks.infra import csv_text
 from fks.infra import sqlite_file as file
-from fks.infra.audit import VerifyResult
+from fks.infra.audit import last_record, rotated
+from fks.infra.chain import VerifyResult
 from fks.infra.journal_check import open_journal, verify_journal
+from fks.infra.journal_stats import LastBackup, backup_note
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.sqlite_reader import SqliteReader
 from fks.infra.sqlite_schema import USER_VIEWS
@@ -26,19 +32,22 @@ def back_up(journal: Path, to: Path) -> tuple[Path, VerifyResult]:
     """A whole copy as of now, proven sound; into a folder under a name with the time.
 
     Runs beside the daemon. Raises JournalBroken when the copy does not hold (it is then kept as NAME.bad),
-    apsw.Error or OSError.
+    SchemaTooNew, apsw.Error or OSError.
     """
+    now = datetime.now(UTC)
     if to.is_dir():
-        to = to / f"fks-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
+        to = to / f"fks-{now:%Y%m%dT%H%M%SZ}.db"
     with open_journal(journal) as reader:
-        file.backup(reader.connection, to)
-    to.chmod(0o600)
-    with open_journal(to) as copy:
-        result = verify_journal(copy)
-    if result.problems:
-        bad = to.rename(to.with_name(to.name + ".bad"))
-        raise JournalBroken(f"the copy {bad} does not hold: {'; '.join(result.problems)[:300]}")
+        result = file.backup(reader.connection, to, _verified)
+    note = LastBackup(now.isoformat(timespec="seconds"), str(to.absolute()), result.records, result.head)
+    with contextlib.suppress(OSError):  # who backs up may have no right to write there
+        backup_note(journal).write_bytes(msgspec.json.encode(note))
     return to, result
+
+
+def _verified(copy: Path) -> VerifyResult:
+    with open_journal(copy) as reader:
+        return verify_journal(reader)
 
 
 def prune_backups(folder: Path, keep: int) -> list[Path]:
@@ -50,55 +59,73 @@ def prune_backups(folder: Path, keep: int) -> list[Path]:
     return old
 
 
-def restore(copy: Path, journal: Path) -> Path | None:
-    """Put a backup in the journal's place, halted; where the present one was moved to, if there was one.
+def restore(copy: Path, journal: Path, audit: Path) -> list[Path]:
+    """Put a backup in the journal's place, halted; where what was there before is now: journal, audit file.
 
     What happened since the backup is not in it: alerts accepted since would be taken as new when they were
-    sent again. So the restored journal is halted until a human resumes. Raises JournalLocked while
-    a daemon runs, JournalBroken when the copy does not hold, OSError.
+    sent again. So the restored journal is halted before it has its name. The audit file moves too (to a name
+    that no rotated one has) when it tells of more than the backup knows: the daemon begins a new one.
+
+    Raises JournalLocked while a daemon runs, JournalBroken when the copy does not hold, SchemaTooNew, OSError.
     """
-    with open_journal(copy) as reader:
-        problems = verify_journal(reader).problems
+    problems = _verified(copy).problems
     if problems:
         raise JournalBroken(f"{copy} does not hold, nothing was changed: {'; '.join(problems)[:300]}")
     lock = file.lock(journal)
     try:
         arriving = journal.with_name(journal.name + ".restoring")
+        for left in arriving.parent.glob(arriving.name + "*"):  # by one that died
+            left.unlink()
         shutil.copyfile(copy, arriving)
         arriving.chmod(0o600)
-        _sync(arriving)
-        aside = _move_aside(journal)
+        strange = _halt(arriving, audit)
+        file.sync(arriving)
+        stamp = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        kept = _keep(journal, stamp)
         arriving.rename(journal)
-        _sync(journal.parent)
+        kept += [one.rename(one.with_name(f"{stamp}-{one.name}")) for one in strange]
+        file.sync(journal.parent)
     finally:
         os.close(lock)
-    store = SqliteStore.open(journal, wall=time.time)
+    return kept
+
+
+def _halt(journal: Path, audit: Path) -> list[Path]:
+    """And bring it to this version's schema; the audit files that end with what it does not know."""
+    store = SqliteStore.open(journal, wall=time.time, ballast_bytes=0)
     try:
+        ends = {path: last_record(path) for path in (audit, *rotated(audit)) if path.exists()}
+        strange = store.read(
+            lambda reader: [path for path, end in ends.items() if end and reader.chain_hash(end[0]) != end[1]]
+        )
         store.commit(
             [lambda ledger: ledger.set_trading(None, TradingState.HALTED, "journal restore", time.time())]
         )
     finally:
         store.close()
-    return aside
+    for suffix in (".lock", ".ballast", ".v*.bak"):
+        for left in journal.parent.glob(journal.name + suffix):
+            left.unlink()
+    return strange
 
 
-def _move_aside(journal: Path) -> Path | None:
+def _keep(journal: Path, stamp: str) -> list[Path]:
+    """The present journal under a second name. Whoever dies here finds one journal or the other, never none:
+    a daemon would begin an empty one.
+    """
     if not journal.exists():
-        return None
-    aside = journal.with_name(f"{journal.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-    for suffix in ("", "-wal", "-shm"):  # its log belongs to it, and must not meet the other file
+        return []
+    with contextlib.suppress(apsw.Error):  # a damaged one is kept with its log
+        present = apsw.Connection(str(journal), flags=apsw.SQLITE_OPEN_READWRITE)
+        present.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        present.close()
+    aside = journal.with_name(f"{journal.name}.{stamp}")
+    aside.hardlink_to(journal)
+    for suffix in ("-wal", "-shm"):  # its log belongs to it, and must not meet the other file
         part = journal.with_name(journal.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return [aside]
 
 
 def columns(reader: SqliteReader, table: str) -> list[str]:

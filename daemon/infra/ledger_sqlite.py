@@ -11,7 +11,7 @@ import apsw
 
 from fks.infra import sqlite_file as file
 from fks.infra.sqlite_reader import SqliteReader
-from fks.infra.sqlite_schema import MIGRATIONS
+from fks.infra.sqlite_schema import MIGRATIONS, Migration
 from fks.infra.sqlite_writer import SqliteLedger
 from fks.ledger import Committed, JournalBroken, JournalBusy, JournalFull, Ledger
 
@@ -45,7 +45,7 @@ class SqliteStore:
         path: Path,
         *,
         wall: Callable[[], float],
-        migrations: Sequence[str] = MIGRATIONS,
+        migrations: Sequence[Migration] = MIGRATIONS,
         ballast_bytes: int = file.BALLAST_BYTES,
         durable: bool = True,
     ) -> "SqliteStore":

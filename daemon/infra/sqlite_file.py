@@ -7,12 +7,14 @@ any descriptor of it drops the locks of all (POSIX), silently.
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import apsw
 
-from fks.infra.sqlite_schema import APPLICATION_ID, DERIVED
+from fks.infra.chain import VerifyResult
+from fks.infra.sqlite_schema import APPLICATION_ID, DERIVED, Migration
+from fks.infra.sqlite_sound import sound
 from fks.ledger import JournalBroken, JournalLocked, SchemaTooNew
 
 BUSY_MS = 700  # two commits may wait one after the other, and a sender is answered within 2 s
@@ -60,7 +62,7 @@ def lock(path: Path) -> int:
     return descriptor
 
 
-def open_writer(path: Path, migrations: Sequence[str]) -> apsw.Connection:
+def open_writer(path: Path, migrations: Sequence[Migration]) -> apsw.Connection:
     """The one connection that writes, after the file was proven ours, sound and of a known schema.
 
     Raises JournalBroken or SchemaTooNew; the file is left as it is.
@@ -99,13 +101,23 @@ def _advice(error: Exception) -> str:
     return "restore a backup, or move it away to begin a new journal"
 
 
-def open_reader(path: Path) -> apsw.Connection:
-    """A connection that cannot write, for any process. Raises JournalBroken when there is no database."""
+def open_reader(path: Path, newest: int | None = None) -> apsw.Connection:
+    """A connection that cannot write, for any process. Raises JournalBroken when there is no database.
+
+    `newest`: the highest schema that the caller can read; SchemaTooNew is raised for one beyond it.
+    """
+    connection: apsw.Connection | None = None
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, statementcachesize=200)
         connection.set_busy_timeout(BUSY_MS)
+        if newest is not None:
+            _identify(connection, path, newest)
     except apsw.Error as error:
+        _close(connection)
         raise JournalBroken(f"cannot read the journal {path}: {error}") from error
+    except BaseException:
+        _close(connection)
+        raise
     return connection
 
 
@@ -117,7 +129,7 @@ def _close(connection: apsw.Connection | None) -> None:
 
 def _identify(connection: apsw.Connection, path: Path, known: int) -> None:
     ours = connection.pragma("application_id") == APPLICATION_ID
-    version = _version(connection)
+    version = schema(connection)
     if not ours and connection.execute("SELECT count(*) FROM sqlite_schema").get:
         raise JournalBroken(f"{path} is another program's database: set [journal] url to a file of its own")
     if ours and version > known:
@@ -127,7 +139,8 @@ def _identify(connection: apsw.Connection, path: Path, known: int) -> None:
         )
 
 
-def _version(connection: apsw.Connection) -> int:
+def schema(connection: apsw.Connection) -> int:
+    """How many migrations the file has seen; 0 for an empty one."""
     version = connection.pragma("user_version")
     assert isinstance(version, int)
     return version
@@ -151,15 +164,21 @@ def _configure(connection: apsw.Connection, path: Path) -> None:
     assert connection.pragma("foreign_keys") == 1
 
 
-def _migrate(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> None:
-    version = _version(connection)
-    if 0 < version < len(migrations):
+def _migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    """All steps in one transaction: whoever dies in the middle finds the old journal again."""
+    version = schema(connection)
+    if version == len(migrations):
+        return
+    if version:
         backup(connection, path.with_name(f"{path.name}.v{version}.bak"))
-    for number, script in enumerate(migrations[version:], start=version + 1):
-        with _exclusive(connection):
-            connection.execute(script)
-            connection.pragma("user_version", number)
-            connection.pragma("application_id", APPLICATION_ID)
+    with _exclusive(connection):
+        for migration in migrations[version:]:
+            if isinstance(migration, str):
+                connection.execute(migration)
+            else:
+                migration(connection)
+        connection.pragma("user_version", len(migrations))
+        connection.pragma("application_id", APPLICATION_ID)
 
 
 def _derive(connection: apsw.Connection) -> None:
@@ -186,23 +205,52 @@ def _exclusive(connection: apsw.Connection) -> Iterator[None]:
         raise
 
 
-def backup(connection: apsw.Connection, to: Path) -> None:
-    """A whole copy as of now, under its name only once it is complete and on disk.
+def check(path: Path) -> VerifyResult:
+    """Whether that file's pages, references and chain hold, whatever its schema. Raises JournalBroken."""
+    connection = open_reader(path)
+    try:
+        connection.execute("BEGIN")
+        return sound(connection)
+    except apsw.Error as error:
+        raise JournalBroken(f"{path} cannot be read as a journal: {error}") from error
+    finally:
+        connection.close()
+
+
+def backup(
+    connection: apsw.Connection, to: Path, check: Callable[[Path], VerifyResult] = check
+) -> VerifyResult:
+    """A whole copy as of now, under its name only once it is complete, on disk and proven sound.
 
     `VACUUM INTO` reads one snapshot; SQLite's page-wise backup never ends while the daemon writes.
-    Raises apsw.Error or OSError; an existing file `to` is replaced.
+    An existing file `to` is replaced. Raises JournalBroken when the copy does not hold (it is then kept as
+    NAME.bad), apsw.Error or OSError.
     """
     temporary = to.with_name(to.name + ".part")
     temporary.unlink(missing_ok=True)
-    connection.execute("VACUUM INTO ?", (str(temporary),))
-    with temporary.open("rb") as copy:
-        os.fsync(copy.fileno())
-    temporary.rename(to)
-    folder = os.open(to.parent, os.O_RDONLY | os.O_DIRECTORY)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # it is nobody else's to read
     try:
-        os.fsync(folder)
+        connection.execute("VACUUM INTO ?", (str(temporary),))
+        result = check(temporary)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if result.problems:
+        bad = temporary.rename(to.with_name(to.name + ".bad"))
+        raise JournalBroken(f"the copy {bad} does not hold: {'; '.join(result.problems)[:300]}")
+    sync(temporary)
+    temporary.rename(to)
+    sync(to.parent)
+    return result
+
+
+def sync(path: Path) -> None:
+    """Force a file, or the names in a folder, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 class Ballast:

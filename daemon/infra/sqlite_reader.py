@@ -8,13 +8,23 @@ import msgspec
 
 from fks.domain import book
 from fks.domain.daily import Day
-from fks.domain.messages import Event, Exposure, Fill, Intent, Order, Position, TradingRecord, TradingState
+from fks.domain.messages import (
+    Carried,
+    Event,
+    Exposure,
+    Fill,
+    Intent,
+    Order,
+    Position,
+    TradingRecord,
+    TradingState,
+)
 from fks.domain.outcome import AlertState
 from fks.domain.trades import Execution
 from fks.domain.trading_state import Peak
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_day import read_day
-from fks.infra.sqlite_schema import OWED, UNFINISHED
+from fks.infra.sqlite_schema import FORGETTABLE, OWED, UNFINISHED, carried
 from fks.infra.sqlite_shares import read_shares
 
 _DAY = 86400.0
@@ -25,8 +35,13 @@ _FILLS = ", ".join(f"f.{name}" for name in Fill.__struct_fields__)
 _ORDERS = ", ".join(f"o.{name}" for name in Order.__struct_fields__)
 _EXECUTIONS = (
     f"SELECT f.n, a.alert, {_FILLS}, {_ORDERS} FROM fill f CROSS JOIN order_ o ON o.id = f.order_id"  # noqa: S608 - our own constants
-    " CROSS JOIN alert a ON a.id = o.alert_id WHERE f.n > ? ORDER BY f.n LIMIT ?"
+    " CROSS JOIN alert a ON a.id = o.alert_id"
+    f" WHERE f.n > ? AND NOT {carried('f.n', 'f.account', 'f.order_id')} ORDER BY f.n LIMIT ?"
 )
+
+
+_CARRIED = carried("n", "fill.account", "order_id")
+_SHARE = f"SELECT strategy, {codec.POSITION} FROM carried_share WHERE account = ? AND symbol = ?"  # noqa: S608 - our own constants
 
 
 class _Seen(msgspec.Struct):
@@ -147,7 +162,8 @@ class SqliteReader:
 
     def account_fills(self, account: str) -> list[tuple[Order, Fill]]:
         """See Reader."""
-        sql = f"SELECT {codec.FILL} FROM fill WHERE account = ? ORDER BY n"  # noqa: S608 - our own constants
+        kept = f"account = ? AND NOT {_CARRIED} ORDER BY n"
+        sql = f"SELECT {codec.FILL} FROM fill WHERE {kept}"  # noqa: S608 - our own constants
         fills = [codec.fill(row) for row in self.rows(sql, account)]
         filled = self._orders("account = ? AND filled <> '0'", account)
         orders = {order.id: order for order in filled}
@@ -157,6 +173,30 @@ class SqliteReader:
         """See Reader."""
         rows = self.rows(_EXECUTIONS, after, limit)
         return [_execution(row) for row in rows], rows[-1][0] if rows else after
+
+    def carried(self, after: int = 0, account: str | None = None) -> list[Carried]:
+        """See Reader."""
+        rows = self.rows(
+            f"SELECT upto, price, {codec.POSITION} FROM carried WHERE upto > ?"  # noqa: S608 - our own constants
+            " AND account = coalesce(?, account) ORDER BY account, symbol",
+            after,
+            account,
+        )
+        found = []
+        for upto, price, *columns in rows:
+            position = codec.position(tuple(columns))
+            own = self.rows(_SHARE, position.account, position.symbol)
+            found.append(
+                Carried(
+                    account=position.account,
+                    symbol=position.symbol,
+                    upto=upto,
+                    price=Decimal(price),
+                    position=position,
+                    shares={row[0]: codec.position(row[1:]) for row in own},
+                )
+            )
+        return found
 
     def alert_state(self, alert_id: str) -> AlertState | None:
         """See Reader."""
@@ -216,6 +256,17 @@ class SqliteReader:
         row = self.first("SELECT seq, hash FROM chain_anchor ORDER BY seq DESC LIMIT 1")
         return None if row is None else (row[0], row[1])
 
+    def newest_alert(self) -> int:
+        """See Reader."""
+        row = self.first("SELECT max(n) FROM alert")
+        return row[0] or 0 if row else 0
+
+    def forgettable(self, after: int, upto: int, horizon: float, limit: int) -> list[tuple[int, str]]:
+        """See Reader."""
+        page = f"SELECT a.n, a.id FROM alert a WHERE a.n > ? AND a.n <= ? AND {FORGETTABLE}"  # noqa: S608 - our own constants
+        rows = self.rows(f"{page} ORDER BY a.n LIMIT ?", after, upto, horizon, horizon, horizon, limit)
+        return [(row[0], row[1]) for row in rows]
+
     def backlog(self) -> int:
         """See Reader. A leg that waits for its entry, or for its price, is not owed yet."""
         row = self.first(
@@ -243,7 +294,8 @@ class SqliteReader:
 
     def fills_after(self, account: str, n: int, limit: int) -> list[tuple[int, Order, Fill]]:
         """See Reader."""
-        sql = f"SELECT n, {codec.FILL} FROM fill WHERE n > ? AND +account = ? ORDER BY n LIMIT ?"  # noqa: S608 - our own constants
+        kept = f"n > ? AND +account = ? AND NOT {_CARRIED} ORDER BY n LIMIT ?"
+        sql = f"SELECT n, {codec.FILL} FROM fill WHERE {kept}"  # noqa: S608 - our own constants
         return [
             (number, self._orders("id = ?", row[0])[0], codec.fill(tuple(row)))
             for number, *row in self.rows(sql, n, account, limit)
@@ -259,7 +311,7 @@ def _execution(row: codec.Row) -> Execution:
     order_at = 2 + len(Fill.__struct_fields__)
     order = codec.order(row[order_at:])
     price = _seen.decode(row[1]).price or order.reference_price
-    return Execution(order, codec.fill(row[2:order_at]), order.strategy, price)
+    return Execution(order, codec.fill(row[2:order_at]), order.strategy, price, row[0])
 
 
 def _page(table: str, before: str | None, **equal: str | None) -> tuple[str, list[str]]:

@@ -5,14 +5,40 @@ file at every start and made anew when it differs. Amounts and prices are TEXT, 
 epoch seconds, which the views render as ISO 8601.
 """
 
+from collections.abc import Callable, Iterable
+
+import apsw
+
 from fks.domain.orders import AT_REST, IN_FLIGHT, NEXT, State
+from fks.domain.outcome import ENDED
+
+Migration = str | Callable[[apsw.Connection], None]
 
 APPLICATION_ID = 0x666B7331  # "fks1"
 
 
 def _names(states: frozenset[State]) -> str:
-    return ",".join(f"'{state}'" for state in State if state in states)
+    return _quoted(state for state in State if state in states)
 
+
+def _quoted(states: Iterable[str]) -> str:
+    return ",".join(f"'{state}'" for state in states)
+
+
+def carried(n: str, account: str, order_id: str) -> str:
+    """The SQL condition that a fill is part of what was carried forward; the arguments are expressions."""
+    return f"""({n} <= coalesce((SELECT c.upto FROM carried c JOIN order_ co ON co.id = {order_id}
+    WHERE c.account = {account} AND c.symbol = co.symbol), 0))"""  # noqa: S608 - expressions of ours
+
+
+# Of an alert `a`: nothing rests on it any more. Takes the horizon three times. The newest fill stays, because
+# SQLite would give its number to the next one, which then were carried already.
+FORGETTABLE = f"""a.received_at < ? AND a.updated_at < ? AND a.state IN ({_quoted(ENDED)})
+  AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.alert_id = a.id AND i.state = 'accepted')
+  AND NOT EXISTS (SELECT 1 FROM order_ o WHERE o.alert_id = a.id AND (
+    o.state NOT IN ({_names(AT_REST)}) OR o.updated_at >= ?
+    OR EXISTS (SELECT 1 FROM fill f WHERE f.order_id = o.id
+      AND (f.n = (SELECT max(n) FROM fill) OR NOT {carried("f.n", "f.account", "f.order_id")}))))"""  # noqa: S608 - our own constants
 
 # Spelled the same in index and queries, so that SQLite sees that the partial index serves them.
 UNFINISHED = f"state IN ({_names(frozenset(State) - AT_REST)})"
@@ -184,7 +210,57 @@ CREATE TABLE strategy_position(
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)  # PRAGMA user_version is how many of them were applied
+# Schema 2 grew while it was already on main: what a journal made by an earlier build of it lacks.
+_LATE_IN_V2 = (
+    ("order_", "waived", "INTEGER NOT NULL DEFAULT 0"),
+    ("trading", "why", "TEXT NOT NULL DEFAULT ''"),
+    ("trading", "resumed_at", "REAL NOT NULL DEFAULT 0"),
+)
+_V3 = """
+CREATE TABLE IF NOT EXISTS unprotected(
+  order_id TEXT PRIMARY KEY REFERENCES order_(id),
+  at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS equity_peak(
+  account TEXT PRIMARY KEY,
+  equity TEXT NOT NULL,
+  at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE carried( -- what a market's fills up to `upto` came to, when it was flat: domain.retention
+  account TEXT NOT NULL,
+  symbol TEXT NOT NULL,
+  upto INTEGER NOT NULL,
+  price TEXT NOT NULL, -- of the last of them
+  amount TEXT NOT NULL,
+  average TEXT NOT NULL,
+  realized TEXT NOT NULL,
+  fees TEXT NOT NULL,
+  PRIMARY KEY(account, symbol)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE carried_share( -- of each strategy; of '' what is no named one's
+  account TEXT NOT NULL,
+  symbol TEXT NOT NULL,
+  strategy TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  average TEXT NOT NULL,
+  realized TEXT NOT NULL,
+  fees TEXT NOT NULL,
+  PRIMARY KEY(account, symbol, strategy)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def _third(connection: apsw.Connection) -> None:
+    for table, column, kind in _LATE_IN_V2:
+        if all(row[1] != column for row in connection.execute(f"PRAGMA table_info({table})")):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    connection.execute(_V3)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_V1, _V2, _third)  # PRAGMA user_version: how many of them were applied
 
 
 def _iso(column: str) -> str:
@@ -220,7 +296,14 @@ _TRIGGERS = {
     "order_transition": f"""BEFORE UPDATE OF state ON order_
   WHEN NEW.state <> OLD.state AND NOT ({_legal()})
   BEGIN SELECT RAISE(ABORT, 'illegal order transition'); END""",
-    "order_is_kept": """BEFORE DELETE ON order_ BEGIN SELECT RAISE(ABORT, 'orders are kept'); END""",
+    "alert_is_kept": f"""BEFORE DELETE ON alert WHEN OLD.state NOT IN ({_quoted(ENDED)})
+  BEGIN SELECT RAISE(ABORT, 'an alert without an outcome is kept'); END""",
+    "order_is_kept": f"""BEFORE DELETE ON order_ WHEN OLD.state NOT IN ({_names(AT_REST)})
+  BEGIN SELECT RAISE(ABORT, 'an order that is not at rest is kept'); END""",
+    "fill_is_final": """BEFORE UPDATE ON fill BEGIN SELECT RAISE(ABORT, 'fills are append-only'); END""",
+    "fill_is_kept": f"""BEFORE DELETE ON fill
+  WHEN OLD.n = (SELECT max(n) FROM fill) OR NOT {carried("OLD.n", "OLD.account", "OLD.order_id")}
+  BEGIN SELECT RAISE(ABORT, 'a fill that is not carried forward is kept'); END""",  # noqa: S608
     "event_is_final": """BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
     "event_is_kept": """BEFORE DELETE ON event WHEN OLD.seq > coalesce((SELECT max(seq) FROM chain_anchor), 0)
   BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",

@@ -134,8 +134,13 @@ class AccountMaker:
             public = AccountSettings(type=own.marks_from, market=own.market, **keys)
             feed = Live(partial(self._ccxt, f"{name}.marks_from", public), lambda: venue.markets())  # noqa: PLW0108 - made below
         venue = PaperVenue(name, own, wall=self._wall, extra_symbols=symbols, feed=feed)
-        history, live = await in_thread(
-            self._store.read, lambda ledger: (ledger.account_fills(name), ledger.live_orders(name))
+        history, live, carried = await in_thread(
+            self._store.read,
+            lambda ledger: (
+                ledger.account_fills(name),
+                ledger.live_orders(name),
+                ledger.carried(account=name),
+            ),
         )
-        venue.restore(history, live)
+        venue.restore(history, live, carried)
         return venue

@@ -15,7 +15,7 @@ from decimal import Decimal
 import trio
 
 from fks.domain.errors import Misconfigured, Transient
-from fks.domain.messages import Balance, Fill, Market, Order, Position, Report, Ticker
+from fks.domain.messages import Balance, Carried, Fill, Market, Order, Position, Report, Ticker
 from fks.domain.orders import OrderType
 from fks.domain.settings import AccountSettings
 from fks.domain.venue import Features
@@ -75,10 +75,14 @@ class PaperVenue:
         except ValueError as error:
             raise Misconfigured(f"[exchanges.{self._name}]: {error}; correct prices or symbols") from None
 
-    def restore(self, history: Sequence[tuple[Order, Fill]], live: Sequence[Order]) -> None:
-        """Start anew from the journal: the account's fills, and its orders that are not at rest."""
+    def restore(
+        self, history: Sequence[tuple[Order, Fill]], live: Sequence[Order], carried: Sequence[Carried] = ()
+    ) -> None:
+        """Start anew from the journal: the account's fills, what is carried of them, and its orders that are
+        not at rest.
+        """
         self._book = self._new_book()
-        self._book.restore(history, live, self._wall())
+        self._book.restore(history, live, self._wall(), carried)
         self._seen = self._book.changes
         self._changed.set()
 

@@ -135,6 +135,26 @@ class PaperAccount:
         holding.fees += trade.fee
         self._add(market.settle, holding.trade(change, trade.price, leverage) - trade.fee)
 
+    def carry(self, market: Market, carried: Position) -> None:
+        """What fills that are not told one by one came to: cash is profit less fees less what is held.
+
+        See `domain.book.apply`, whose identity this is.
+        """
+        gained = carried.realized - carried.fees
+        cost = carried.amount * carried.average
+        if market.settle is None:
+            self._add(market.base, carried.amount)
+            self._add(market.quote, gained - cost)
+            return
+        self._add(market.settle, gained)
+        self.holdings[market.symbol] = Holding(
+            currency=market.settle,
+            amount=carried.amount,
+            cost=cost,
+            realized=carried.realized,
+            fees=carried.fees,
+        )
+
     def opposing(self, market: Market, side: Side) -> Decimal:
         """How much of a swap position an order of this side would close before it opens."""
         holding = self.holdings.get(market.symbol)

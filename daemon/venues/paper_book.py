@@ -10,7 +10,7 @@ from itertools import count
 
 from fks.domain import ids
 from fks.domain.errors import Rejected, Unknown
-from fks.domain.messages import Balance, Fill, Order, Report, Trade
+from fks.domain.messages import Balance, Carried, Fill, Market, Order, Report, Trade
 from fks.domain.money import ZERO, plain
 from fks.domain.orders import IN_FLIGHT, LIVE, Leg, OrderType, Side, State
 from fks.domain.settings import AccountSettings
@@ -291,10 +291,13 @@ class PaperBook:
             self.imposed.append(order)
 
     def _working(self, order: Order, at: float) -> Working:
-        market = self.markets.get(order.symbol)
+        return Working(order=order, market=self._market(order.symbol), number=next(self._numbers), time=at)
+
+    def _market(self, symbol: str) -> Market:
+        market = self.markets.get(symbol)
         if market is None:  # traded once, no longer configured
-            market = self.markets[order.symbol] = market_of(order.symbol, self._settings)
-        return Working(order=order, market=market, number=next(self._numbers), time=at)
+            market = self.markets[symbol] = market_of(symbol, self._settings)
+        return market
 
     def _add(self, working: Working) -> None:
         self._orders.add(working)
@@ -303,8 +306,14 @@ class PaperBook:
     # Rebuilding
 
     @exact
-    def restore(self, history: Sequence[tuple[Order, Fill]], live: Sequence[Order], at: float) -> None:
-        """Rebuild a new book from all fills of the account and its orders that are not at rest.
+    def restore(
+        self,
+        history: Sequence[tuple[Order, Fill]],
+        live: Sequence[Order],
+        at: float,
+        carried: Sequence[Carried] = (),
+    ) -> None:
+        """Rebuild a new book from what is carried, all other fills and the orders that are not at rest.
 
         What the journal does not know never happened: an order in flight without a fill is not here,
         unless what arrived with it is (an entry and its attached legs arrive together). Nothing fills
@@ -312,6 +321,9 @@ class PaperBook:
         waits for its stop again: the journal knows neither. Funding is reckoned anew, at the prices of the
         fills between which it was due.
         """
+        for one in carried:
+            self.account.carry(self._market(one.symbol), one.position)
+            self.marks[one.symbol] = one.price
         for order, fill in sorted(history, key=lambda pair: pair[1].time):
             self.pass_time(fill.time)
             self._replay(order, fill)
