@@ -86,18 +86,38 @@ def audit() -> None:
 def verify_audit(as_json: bool, file: Path | None) -> None:
     """Check the hash chain; say at which record it breaks, and exit 1.
 
-    Of FILE alone, by default of the configured file with all its rotated ones. That the end was cut off
-    shows only in the journal: compare the head with that of `fks journal verify`.
+    Of FILE alone, by default of the configured file with all its rotated ones, and then also that it is the
+    journal's: its newest record, and the last one that the journal has forgotten. That the end was cut off
+    shows only there: compare the head with that of `fks journal verify`.
     """
     from fks.infra.audit import rotated, verify
 
-    path = file or load().audit_path
+    loaded = load()
+    path = file or loaded.audit_path
     paths = [path] if file else [*rotated(path), path]
     try:
-        result = patiently(f"reading {path}", lambda: verify(paths))
+        known = _known(loaded.journal_path) if file is None else {}
+        result = patiently(f"reading {path}", lambda: verify(paths, known))
     except OSError as error:
         raise Failed(f"{error.filename or path}: {error.strerror or error}") from error
     _conclude(result, "the audit trail", as_json=as_json)
+
+
+def _known(journal: Path) -> dict[int, str]:
+    """Hashes by which the journal knows the trail; none where it cannot be read."""
+    import apsw
+
+    from fks.domain.errors import Fatal
+    from fks.infra.journal_check import open_journal
+
+    if not journal.exists():
+        return {}
+    try:
+        with open_journal(journal) as reader:
+            last = reader.first("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")
+            return dict(one for one in (reader.chain_start(), last) if one)
+    except (apsw.Error, Fatal):
+        return {}
 
 
 def patiently(what: str, work: Callable[[], R]) -> R:

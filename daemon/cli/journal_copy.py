@@ -50,6 +50,8 @@ def restore(file: Path) -> None:
     The present journal is kept beside it. Trading is halted until `fks resume`: alerts that were accepted
     since the backup are not known to it, so look at the exchange first.
     """
+    import apsw
+
     from fks.infra.journal_copy import restore as put_back
 
     loaded = load()
@@ -58,6 +60,8 @@ def restore(file: Path) -> None:
         aside = patiently(f"restoring {path}", lambda: put_back(file, path, loaded.audit_path))
     except OSError as error:
         raise Failed(f"{error.filename or path}: {error.strerror or error}") from error
+    except apsw.Error as error:
+        raise Failed(f"{path} was not restored: {error}") from error
     click.echo(f"{path} is now {file}; trading is halted: compare with the exchange, then `fks resume`")
     for one in aside:
         click.echo(f"what was there is kept as {one}")
@@ -91,6 +95,9 @@ def _write_lines(reader: "SqliteReader", tables: tuple[str, ...]) -> None:
         names = columns(reader, table)
         for row in rows(reader, table):
             line = {"table": table, **dict(zip(names, row, strict=True))}
+            for name in ("body", "data"):  # JSON already
+                if name in line:
+                    line[name] = msgspec.Raw(line[name].encode())
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
 
 

@@ -6,7 +6,7 @@ complete line says where to go on. A rotated file is continued by the next one's
 
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -186,11 +186,13 @@ def _sequence(record: bytes) -> int | None:
     return None if link is None else link.seq
 
 
-def verify(paths: Sequence[Path]) -> VerifyResult:
+def verify(paths: Sequence[Path], known: Mapping[int, str] | None = None) -> VerifyResult:
     """Check the chain over files, oldest first; it stops at the record where it breaks.
 
-    A chain alone cannot show that its end was cut off: compare `head` with the journal's. Raises OSError.
+    A chain alone cannot show that its end was cut off: compare `head` with the journal's. `known` are hashes
+    that the journal has, by record: what the journal has forgotten is proven by the last of it. Raises OSError.
     """
+    known = known or {}
     last: _Link | None = None
     head, count = chain.GENESIS, 0
     for where, record, complete in _records(paths):
@@ -204,9 +206,12 @@ def verify(paths: Sequence[Path]) -> VerifyResult:
             problem = f"record {link.seq} follows record {last.seq}: what is between them is missing"
         elif link.prev != head and (last is not None or link.seq == 1):
             problem = f"the chain breaks at record {link.seq}: it, or the one before it, was changed"
+        digest = chain.digest(record)
+        if problem is None and link is not None and known.get(link.seq, digest) != digest:
+            problem = f"record {link.seq} is not the one that the journal has"
         if problem is not None:
             return VerifyResult(records=count, problems=(f"{where}: {problem}",), head=head)
-        last, head, count = link, chain.digest(record), count + 1
+        last, head, count = link, digest, count + 1
     return VerifyResult(records=count, head=head)
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -66,7 +65,8 @@ def restore(copy: Path, journal: Path, audit: Path) -> list[Path]:
     sent again. So the restored journal is halted before it has its name. The audit file moves too (to a name
     that no rotated one has) when it tells of more than the backup knows: the daemon begins a new one.
 
-    Raises JournalLocked while a daemon runs, JournalBroken when the copy does not hold, SchemaTooNew, OSError.
+    Raises JournalLocked while a daemon runs, JournalBroken when the copy does not hold, SchemaTooNew,
+    apsw.Error or OSError.
     """
     problems = _verified(copy).problems
     if problems:
@@ -76,8 +76,8 @@ def restore(copy: Path, journal: Path, audit: Path) -> list[Path]:
         arriving = journal.with_name(journal.name + ".restoring")
         for left in arriving.parent.glob(arriving.name + "*"):  # by one that died
             left.unlink()
-        shutil.copyfile(copy, arriving)
-        arriving.chmod(0o600)
+        with open_journal(copy) as reader:  # not its bytes: it may have a log
+            file.backup(reader.connection, arriving)
         strange = _halt(arriving, audit)
         file.sync(arriving)
         stamp = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -138,7 +138,7 @@ class PaperAccount:
     def carry(self, market: Market, carried: Position) -> None:
         """What fills that are not told one by one came to: cash is profit less fees less what is held.
 
-        See `domain.book.apply`, whose identity this is.
+        See `domain.book.apply`, whose identity this is, up to its mean prices' 28 digits.
         """
         gained = carried.realized - carried.fees
         cost = carried.amount * carried.average
