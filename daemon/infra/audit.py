@@ -190,7 +190,7 @@ def verify(paths: Sequence[Path], known: Mapping[int, str] | None = None) -> Ver
     """Check the chain over files, oldest first; it stops at the record where it breaks.
 
     A chain alone cannot show that its end was cut off: compare `head` with the journal's. `known` are hashes
-    that the journal has, by record: what the journal has forgotten is proven by the last of it. Raises OSError.
+    that the journal has, by record: the last it has forgotten proves what was before. Raises OSError.
     """
     known = known or {}
     last: _Link | None = None
