@@ -43,7 +43,7 @@ class Janitor:
     """`exported` tells up to which record the audit trail is on disk: no event goes before.
 
     An alert that was not there at the look before stays: so a wall clock that jumps ahead never makes the
-    daemon forget the key of what may still come again.
+    daemon forget the key of what may still come again. `rules` are those of the moment, None: all is kept.
     """
 
     MAILBOX: ClassVar = 1
@@ -51,7 +51,7 @@ class Janitor:
 
     tasks: trio.Nursery
     journal: Journal
-    rules: Rules
+    rules: Callable[[], Rules | None]
     markets: Callable[[], Markets]
     exported: Callable[[], int]
     wall: Callable[[], float]
@@ -62,11 +62,14 @@ class Janitor:
         self.tasks.start_soon(self._pulse)
 
     async def handle(self, _look: Look) -> None:
-        """One round over the journal."""
+        """One round over the journal; none while all is to be kept."""
+        rules = self.rules()
+        if rules is None:
+            return
         newest = await self.journal.read(lambda ledger: ledger.newest_alert())
-        horizon = self.wall() - self.rules.keep_s
+        horizon = self.wall() - rules.keep_s
         try:
-            for one in await self._flat(horizon):
+            for one in await self._flat(rules, horizon):
                 await self.journal.write(lambda ledger, one=one: ledger.carry(one), within=WITHIN_S)  # type: ignore[misc]
             alerts, events = await self._forget(horizon), await self._trim(horizon)
             if alerts or events:
@@ -82,10 +85,10 @@ class Janitor:
             await trio.sleep(EVERY_S)
             await self.handle(Look())
 
-    async def _flat(self, horizon: float) -> list[Carried]:
+    async def _flat(self, rules: Rules, horizon: float) -> list[Carried]:
         """The markets that can be carried further than they are."""
         markets = self.markets()
-        retention = Retention(self.rules, horizon, lambda *market: _step(markets, *market))
+        retention = Retention(rules, horizon, lambda *market: _step(markets, *market))
         after = 0
 
         def fold(ledger: Reader) -> bool:

@@ -25,6 +25,7 @@ from fks.actors.configuration import read
 from fks.actors.crew import Crew, sending
 from fks.actors.desk import DeskDeps, make_desk
 from fks.actors.front import MAX_BODY, Front, Waiters
+from fks.actors.janitor import Janitor
 from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
 from fks.actors.metrics import MetricsActor
@@ -37,6 +38,7 @@ from fks.domain.events import Kind, wakes
 from fks.domain.gate import GateRules, gate_rules
 from fks.domain.messages import AccountStatus, Event, Look, Market, Ticker
 from fks.domain.reload import changes, effective
+from fks.domain.retention import rules as retention_rules
 from fks.domain.secret import Secret
 from fks.domain.symbols import SymbolIndex
 from fks.infra.audit import AuditExporter
@@ -160,9 +162,19 @@ class Daemon:
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
         actors.start_soon(self._observe, self._make_notify, self.notifier.inbox, Notify.RESTART)
+        janitor_ref, janitor_inbox = mailbox("janitor", Janitor.MAILBOX, Look)
+        make_janitor = partial(
+            Janitor,
+            journal=self.journal,
+            rules=lambda: retention_rules(self.loaded.settings),
+            markets=self._markets,
+            exported=lambda: exporter.synced,
+            wall=self.wall,
+        )
+        actors.start_soon(self._observe, make_janitor, janitor_inbox, Janitor.RESTART)
         for name in self.loaded.settings.exchanges:
             await self._enlist(actors, name)
-        common = (self.journal_ref, audit_ref, metrics_ref, self.notifier.ref)
+        common = (self.journal_ref, audit_ref, metrics_ref, self.notifier.ref, janitor_ref)
         self.metrics.pulled.accounts = self.statuses
         self.metrics.pulled.mailboxes = lambda: (*common, *self._boxes())
         actors.start_soon(self._watch_backlog)

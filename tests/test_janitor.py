@@ -90,7 +90,7 @@ class World:
             one = Janitor(
                 tasks,
                 self.journal,
-                self.rules,
+                lambda: self.rules,
                 lambda: MARKETS,
                 lambda: self.exporter.synced if exported is None else exported,
                 self.wall,
@@ -294,7 +294,7 @@ async def test_a_resent_alert_is_a_duplicate_for_as_long_as_it_would_be_taken(wo
 
 async def test_what_came_since_the_last_look_stays_when_the_clock_jumps_ahead(world: World) -> None:
     async with trio.open_nursery() as tasks:
-        one = Janitor(tasks, world.journal, world.rules, lambda: MARKETS, lambda: 0, world.wall)
+        one = Janitor(tasks, world.journal, lambda: world.rules, lambda: MARKETS, lambda: 0, world.wall)
         await one.start()
         new = world.accept()
         (intent,) = world.journal.store.read(lambda reader: reader.intents_of(new.id))
@@ -413,7 +413,7 @@ async def test_it_looks_every_hour(
         return start + trio.current_time()
 
     async with trio.open_nursery() as tasks:
-        one = Janitor(tasks, world.journal, world.rules, lambda: MARKETS, lambda: 0, wall)
+        one = Janitor(tasks, world.journal, lambda: world.rules, lambda: MARKETS, lambda: 0, wall)
         await one.start()
         await trio.sleep(janitor.EVERY_S * 0.9)
         assert world.alerts() == [new.id]
