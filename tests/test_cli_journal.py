@@ -57,6 +57,23 @@ def test_a_changed_record_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in result.output
 
 
+def test_a_trail_that_is_not_the_journals_is_found(tmp_path: Path) -> None:
+    """Each holds alone."""
+    store = SqliteStore.open(tmp_path / "other.db", wall=lambda: 1762511400.0, ballast_bytes=0)
+    for number in range(RECORDS):
+        store.commit([lambda ledger, number=number: ledger.note("alarm", code="other", number=number)])
+    (tmp_path / "audit.jsonl.1").unlink()
+    (tmp_path / "audit.jsonl").unlink()
+    exporter = AuditExporter(tmp_path / "audit.jsonl", store)
+    exporter.pump()
+    exporter.close()
+    store.close()
+    assert fks("audit", "verify", str(tmp_path / "audit.jsonl")).exit_code == 0
+    result = fks("audit", "verify")
+    assert result.exit_code == 1
+    assert f"record {RECORDS} is not the one that the journal has" in result.stdout
+
+
 def test_one_rotated_file_is_verified_alone(tmp_path: Path) -> None:
     result = fks("audit", "verify", "--json", str(tmp_path / "audit.jsonl"))
     assert result.exit_code == 0

@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 
 from fks.cli import main
 from fks.domain.messages import TradingState
+from fks.infra.audit import AuditExporter
 from fks.infra.journal_check import open_journal, verify_journal
 from fks.infra.ledger_sqlite import SqliteStore
-from fks.infra.sqlite_schema import USER_VIEWS
+from fks.infra.sqlite_schema import MIGRATIONS, USER_VIEWS
 from ledger_cases import alert
 
 
@@ -84,6 +85,60 @@ def test_a_restored_journal_is_the_backup_and_is_halted(store: SqliteStore, tmp_
     restored.close()
 
 
+def test_a_backup_with_a_log_of_its_own_is_restored_whole(store: SqliteStore, tmp_path: Path) -> None:
+    noted(store, "only in the log")
+    for name in ("fks.db", "fks.db-wal"):
+        (tmp_path / name.replace("fks", "copy")).write_bytes((tmp_path / name).read_bytes())
+    store.close()
+    result = fks("restore", "--yes", "copy.db")
+    assert result.exit_code == 0, result.output
+    assert heads(tmp_path / "fks.db") == 3  # and the halt
+
+
+def test_an_audit_trail_that_knows_more_than_the_backup_is_moved_away(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    exporter = AuditExporter(tmp_path / "audit.jsonl", store)
+    fks("backup", "copy.db")
+    noted(store, "after the backup")
+    exporter.pump()
+    exporter.close()
+    store.close()
+    result = fks("restore", "--yes", "copy.db")
+    assert result.exit_code == 0, result.output
+    (aside,) = tmp_path.glob("before-*Z-audit.jsonl")
+    assert len(aside.read_bytes().splitlines()) == 2
+    restored = SqliteStore.open(tmp_path / "fks.db", wall=lambda: 1762511500.0, ballast_bytes=0)
+    anew = AuditExporter(tmp_path / "audit.jsonl", restored)
+    assert anew.pump() == 2
+    anew.close()
+    restored.close()
+
+
+def test_an_audit_trail_that_the_backup_knows_is_continued(store: SqliteStore, tmp_path: Path) -> None:
+    exporter = AuditExporter(tmp_path / "audit.jsonl", store)
+    exporter.pump()
+    exporter.close()
+    fks("backup", "copy.db")
+    store.close()
+    fks("restore", "--yes", "copy.db")
+    assert (tmp_path / "audit.jsonl").exists()
+
+
+def test_stats_tell_growth_sizes_and_the_last_backup(store: SqliteStore) -> None:
+    store.commit([lambda ledger: ledger.accept(alert())])
+    fks("backup", "copy.db")
+    told = json.loads(fks("stats", "--json").stdout)
+    assert told["last_backup"]["file"].endswith("copy.db")
+    assert told["last_backup"]["records"] == 2
+    assert told["schema"] == len(MIGRATIONS)
+    assert told["bytes_per_day"] > 10_000
+    assert told["log_bytes"] > 0
+    assert told["alerts"] == {"accepted": 1}
+    assert "last_backup:" in fks("stats").stdout
+    store.close()
+
+
 def test_nothing_is_restored_under_a_running_daemon(store: SqliteStore, tmp_path: Path) -> None:
     fks("backup", "copy.db")
     result = fks("restore", "--yes", "copy.db")
@@ -110,7 +165,7 @@ def test_json_lines_name_their_table(store: SqliteStore) -> None:
     lines = [json.loads(line) for line in fks("export").stdout.splitlines()]
     assert {line["table"] for line in lines} <= set(USER_VIEWS)
     (event,) = [line for line in lines if line["table"] == "events"]
-    assert event["event"] == "alarm"
+    assert (event["event"], event["data"]) == ("alarm", {"code": "=1+1"})
     store.close()
 
 
