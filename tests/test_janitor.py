@@ -10,8 +10,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from fakes import InlineJournal
+from fakes import FakeVenue, InlineJournal
 from fks.actors import janitor
+from fks.actors.guard import Guard
 from fks.actors.janitor import Janitor
 from fks.actors.trades import Trades
 from fks.domain.errors import Refusal
@@ -20,13 +21,21 @@ from fks.domain.messages import Look, Verdict
 from fks.domain.orders import Leg, Side, State
 from fks.domain.protection_watch import Lots
 from fks.domain.retention import DAY_S, Rules, rules
-from fks.domain.settings import JournalSettings, KellySettings, Settings, SizingSettings, WebhookSettings
+from fks.domain.settings import (
+    JournalSettings,
+    KellySettings,
+    RiskSettings,
+    Settings,
+    SizingSettings,
+    WebhookSettings,
+)
 from fks.domain.trades import TripQuery
 from fks.infra.audit import AuditExporter, verify
 from fks.infra.journal_check import verify_journal
 from fks.venues.paper import PaperVenue
 from ledger_cases import NOON, alert, order, report, sql, trade
 from makers import dec, market
+from rig import Rig
 from standins.paper import settings as paper_settings
 
 KEEP = 30 * DAY_S
@@ -474,3 +483,54 @@ def test_a_paper_exchange_that_reckons_funding_keeps_its_fills() -> None:
     found = rules(Settings(exchanges={"paper": paid, "other": paper_settings()}))
     assert found is not None
     assert found.whole == {"paper"}
+
+
+async def test_the_guard_begins_with_what_is_carried(world: World, tmp_path: Path) -> None:
+    world.fill("buy", "1", "100", fee="0.0004", currency="BTC")
+    world.fill("sell", "0.999", "110")
+    world.days(40)
+    world.fill("buy", "1", "120")
+    await world.clean()
+    (tmp_path / "rig").mkdir()
+    account = Rig(tmp_path / "rig", FakeVenue()).account
+    account.name, account.journal = "paper", world.journal
+    async with trio.open_nursery() as tasks:
+        guard = Guard(tasks, account, RiskSettings(), lambda _account, _seconds: None)
+        await guard._take_in()
+    assert guard._lots._positions["BTC/USDT"] == world.books()[0][0]
+    assert guard._trips.positions()["paper", "", "BTC/USDT"].amount == world.books()[0][0].amount
+
+
+async def test_a_trade_twice_told_is_booked_once_even_when_its_first_fill_is_forgotten(world: World) -> None:
+    """The exchange's late word about an order that is gone finds no order, and changes nothing."""
+    world.fill("buy", "1", "100")
+    world.fill("sell", "1", "110")
+    world.days(40)
+    world.fill("buy", "1", "120")
+    gone = order(alert(1))
+    await world.clean()
+    books = world.books()
+    with pytest.raises(KeyError):
+        world.do(lambda ledger: ledger.settle(gone.id, report(gone, State.FILLED, "1", "100"), world.now))
+    assert world.books() == books
+
+
+async def test_the_round_trips_of_the_time_that_is_kept_are_all_there(world: World) -> None:
+    for price in ("110", "120"):
+        world.fill("buy", "1", "100")
+        world.fill("sell", "1", price)
+        world.days(20)
+    await world.clean()
+    trips = await Trades(world.journal, lambda: MARKETS)(TripQuery(limit=10))
+    assert [str(trip.realized) for _, trip in trips.closed] == ["20"]
+
+
+async def test_a_round_trip_sells_the_rest_that_was_carried(world: World) -> None:
+    world.fill("buy", "1", "100", fee="0.0004", currency="BTC")
+    world.fill("sell", "0.999", "110")
+    world.days(40)
+    world.fill("buy", "1", "120")
+    world.fill("sell", "1.0006", "130")
+    await world.clean()
+    trips = await Trades(world.journal, dict)(TripQuery(limit=10))
+    assert ([str(trip.exit) for _, trip in trips.closed], trips.still_open) == (["130"], ())
