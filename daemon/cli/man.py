@@ -8,9 +8,9 @@ import click
 _ENVIRONMENT = {
     "FKS_CONFIG": "The configuration file, where --config names none.",
     "FKS_WEBHOOK_SECRET": "What fks send and fks template use instead of the daemon's own secret.",
-    "STATE_DIRECTORY": "Where the journal, the audit trail and the daemon's own secrets are. Default: /var/lib/fks "
-    "for /etc/fks/fks.toml, /var/lib/fks-NAME for /etc/fks/NAME.toml, else ./var.",
-    "CREDENTIALS_DIRECTORY": "Where ${credential:NAME} of the configuration is looked for first (systemd sets it).",
+    "STATE_DIRECTORY": "Where the journal, the audit trail and the daemon's own secrets are. "
+    "Default: /var/lib/fks for /etc/fks/fks.toml, /var/lib/fks-NAME for /etc/fks/NAME.toml, else ./var.",
+    "CREDENTIALS_DIRECTORY": "Where ${credential:NAME} is looked for first (systemd sets it).",
     "NO_COLOR": "If set, no colours.",
 }
 _FILES = {
@@ -18,7 +18,7 @@ _FILES = {
     "/etc/fks/credentials": "Secrets, one file each, for LoadCredential= of fks.service.",
     "/var/lib/fks/fks.db": "The journal: SQLite, with the views alerts, orders, fills, positions and events.",
     "/var/lib/fks/audit.jsonl": "The hash-chained audit trail.",
-    "/var/lib/fks/webhook_secret, /var/lib/fks/admin_token": "Made at the first start when none is configured.",
+    "/var/lib/fks/webhook_secret, /var/lib/fks/admin_token": "Made at the first start if not configured.",
     "/var/backups/fks": "What fks-backup.timer keeps.",
 }
 _EXITS = {
@@ -73,7 +73,7 @@ def _lines(group: click.Group) -> Iterator[str]:
 
 
 def _commands(ctx: click.Context) -> Iterator[click.Context]:
-    """Every command that is not hidden, in the order in which they were added; those of a group in its place."""
+    """Every command that is not hidden, as they were added; those of a group in its place."""
     assert isinstance(ctx.command, click.Group)
     for name, command in ctx.command.commands.items():
         inner = click.Context(command, info_name=name, parent=ctx)

@@ -118,7 +118,8 @@ def _is_yaml(path: Path) -> bool:
 def _state_dir(env: Mapping[str, str], path: Path | None) -> Path:
     """The first of $STATE_DIRECTORY, in which systemd may list several with colons.
 
-    Without it, that of the unit whose configuration this is, so that `fks orders` finds the daemon's token; else ./var.
+    Without it, that of the unit whose configuration this is, so that `fks orders` finds the daemon's token;
+    else ./var.
     """
     if first := env.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(first).absolute()
