@@ -145,11 +145,11 @@ class Front:
 
     async def _webhook(self, scope: Any, receive: Receive) -> Response:
         began = trio.current_time()
-        response = await self._judge(scope, receive)
+        response = await self._judge(scope, receive, began)
         self.metrics.webhook(response[0], trio.current_time() - began)
         return response
 
-    async def _judge(self, scope: Any, receive: Receive) -> Response:
+    async def _judge(self, scope: Any, receive: Receive, began: float) -> Response:
         """Address, size, who, rate, then the gate: the cheap refusals first. The rate comes after the
         authentication, because a stranger may share the owner's address (a proxy, TradingView's own).
         """
@@ -168,9 +168,9 @@ class Front:
             return await self._denied(address, denied)
         if not self.rate.allow(rate_key(address), trio.current_time()):
             return self._too_fast(authentic=True)
-        return await self._take(raw, sender, address)
+        return await self._take(raw, sender, address, began)
 
-    async def _take(self, raw: Body, sender: Sender, address: str | None) -> Response:
+    async def _take(self, raw: Body, sender: Sender, address: str | None, began: float) -> Response:
         """What an authentic sender is told."""
         try:
             new = validate(raw, sender, self.rules, self.indexes, self.wall())
@@ -178,11 +178,10 @@ class Front:
             return await self._refused(refusal, sender, address)
         if reasons := self.unready():
             return _problem(503, "not taking alerts now: " + "; ".join(reasons), headers=dict(RETRY))
-        return await self._accept(new)
+        return await self._accept(new, began)
 
-    async def _accept(self, new: NewAlert) -> Response:
+    async def _accept(self, new: NewAlert, began: float) -> Response:
         """Write it down, then wait a moment for what becomes of it."""
-        began = trio.current_time()
         with self.waiters.expect(new.id) as settled:
             try:
                 acceptance = await self.journal.offer(lambda ledger: ledger.accept(new))
@@ -192,7 +191,7 @@ class Front:
                 return _problem(503, "the alert could not be stored; send it again", headers=dict(RETRY))
             self.metrics.acknowledged(trio.current_time() - began)
             age = None if new.alert.timestamp is None else new.received_at - new.alert.timestamp
-            self.metrics.received(acceptance.verdict.value, new.source, age)
+            self.metrics.received(acceptance.verdict, new.source, new.received_at, age)
             if acceptance.verdict is Verdict.CONFLICT:
                 return self._conflict(acceptance.alert_id)
             if acceptance.verdict is Verdict.DUPLICATE:

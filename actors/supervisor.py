@@ -44,6 +44,7 @@ from fks.domain.symbols import SymbolIndex
 from fks.infra.audit import AuditExporter
 from fks.infra.config import ConfigError, Loaded
 from fks.infra.credentials import ensure_secret
+from fks.infra.disk_usage import disk_usage
 from fks.infra.http_server import ServerLimits, serve
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.infra.listeners import Listeners
@@ -158,7 +159,14 @@ class Daemon:
         )
         await self._vital(core, lambda _tasks: journal, self.journal_inbox, JournalActor.RESTART)
         exporter = AuditExporter(self.loaded.audit_path, self.store)
-        make_metrics = partial(MetricsActor, metrics=self.metrics, journal=self.journal, wall=self.wall)
+        make_metrics = partial(
+            MetricsActor,
+            metrics=self.metrics,
+            journal=self.journal,
+            wall=self.wall,
+            disk=partial(disk_usage, self.loaded.journal_path, self.loaded.audit_path),
+            accounts=lambda: [crew.account for crew in self.crews.values()],
+        )
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
         actors.start_soon(self._observe, self._make_notify, self.notifier.inbox, Notify.RESTART)
@@ -175,8 +183,11 @@ class Daemon:
         for name in self.loaded.settings.exchanges:
             await self._enlist(actors, name)
         common = (self.journal_ref, audit_ref, metrics_ref, self.notifier.ref, janitor_ref)
-        self.metrics.pulled.accounts = self.statuses
-        self.metrics.pulled.mailboxes = lambda: (*common, *self._boxes())
+        pulled = self.metrics.pulled
+        pulled.accounts, pulled.unready = self.statuses, self._unready
+        pulled.mailboxes = lambda: (*common, *self._boxes())
+        pulled.observers = {"metrics": lambda: metrics_ref.dropped, "events": lambda: self.events.dropped}
+        pulled.secrets = lambda: self.loaded.settings.webhook.secrets
         actors.start_soon(self._watch_backlog)
         actors.start_soon(self._obey_signals, actors, audit_ref)
         await self._open_addresses(actors)
@@ -193,6 +204,7 @@ class Daemon:
         account = await self.maker.make(name)
         crew = Crew(account, self.loaded.settings, self.trades, self.metrics)
         self.crews[name], self.statuses[name] = crew, account.status
+        self.metrics.expect(name, [ref.name for ref in crew.mailboxes.values()])
         actors.start_soon(crew.run)
 
     async def _vital(self, nursery: trio.Nursery, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
@@ -404,6 +416,7 @@ class Daemon:
         await crew.stop(self.loaded.settings.server.drain_s)
         if self.crews.get(name) is crew:
             del self.crews[name], self.statuses[name]
+            self.metrics.forget(name)
         log.info("account_taken_down", account=name)
 
     # --- the end

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,14 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from fks.actors import metrics as actor_module
-from fks.actors.metrics import BOOK_S, MetricsActor
+from fks.actors.metrics import MetricsActor
 from fks.domain.events import Kind
-from fks.domain.messages import AccountStatus, Balance, Event, Position, TradingState
-from fks.domain.orders import State
-from fks.infra.metrics import MAX_SERIES, Metrics
-from fks.kernel import Latest, mailbox
-from fks.ledger import JournalBusy
-from memory_journal import MemoryJournal, MemoryLedger, an_order
+from fks.domain.messages import Event, Verdict
+from fks.infra.disk_usage import DiskUsage
+from fks.infra.metrics import Metrics
+from fks.infra.metrics_catalogue import FAMILIES, MAX_SERIES
+from fks.kernel import INLINE
+from memory_journal import MemoryJournal, MemoryLedger
 
 TEN = {
     "fks_webhook_requests_total": "counter",
@@ -54,9 +53,14 @@ def new_metrics() -> Metrics:
 
 
 @asynccontextmanager
-async def running(metrics: Metrics, journal: MemoryJournal) -> AsyncIterator[MetricsActor]:
+async def running(
+    metrics: Metrics,
+    journal: MemoryJournal,
+    disk: Callable[[], DiskUsage] = lambda: DiskUsage({"journal": 5}, free=7, size=9),
+) -> AsyncIterator[MetricsActor]:
+    INLINE.set(True)  # the mock clock would not wait for a thread
     async with trio.open_nursery() as tasks:
-        actor = MetricsActor(tasks, metrics, journal, lambda: 160.0)
+        actor = MetricsActor(tasks, metrics, journal, lambda: 160.0, disk, tuple)
         await actor.start()
         yield actor
         tasks.cancel_scope.cancel()
@@ -69,14 +73,59 @@ def event(kind: str, time: float = 0.0, **fields: Any) -> Event:
     return Event(seq=next(_seq), time=time, kind=kind, account=fields.pop("account", "paper"), **fields)
 
 
+def types(metrics: Metrics) -> dict[str, str]:
+    lines = metrics.text().decode().splitlines()
+    found = dict(line.removeprefix("# TYPE ").split(" ") for line in lines if line.startswith("# TYPE "))
+    return {name: kind for name, kind in found.items() if name.startswith("fks_")}
+
+
 def test_the_ten_agreed_names_are_there_before_anything_happened() -> None:
-    types = dict(
-        line.removeprefix("# TYPE ").split(" ")
-        for line in new_metrics().text().decode().splitlines()
-        if line.startswith("# TYPE ")
-    )
-    assert TEN.items() <= types.items()
-    assert len([name for name in types if name.startswith("fks_")]) >= len(TEN) + 25
+    assert TEN.items() <= types(new_metrics()).items()
+    assert len(types(new_metrics())) >= len(TEN) + 25
+
+
+def test_what_is_exposed_is_what_the_catalogue_says() -> None:
+    assert types(new_metrics()) == {one.exposed: one.kind for one in FAMILIES.values()}
+
+
+def test_what_can_be_foreseen_starts_at_zero_so_that_its_first_is_an_increase() -> None:
+    metrics = new_metrics()
+    metrics.expect("a", ["sizing/a"])
+    for name in (
+        "fills_total",
+        "unknown_outcomes_total",
+        "order_duration_seconds_count",
+        "unprotected_seconds",
+    ):
+        assert value(metrics, f"fks_{name}", account="a") == 0
+    assert value(metrics, "fks_order_failures_total", account="a", reason="unknown") == 0
+    assert value(metrics, "fks_order_executions_total", account="a", side="sell", leg="close") == 0
+    assert value(metrics, "fks_actor_restarts_total", actor="sizing/a") == 0
+    assert value(metrics, "fks_journal_failures_total", reason="full") == 0
+    assert value(metrics, "fks_rate_limit_rejections_total", scope="webhook") == 0
+
+
+def test_an_account_that_is_gone_leaves_its_counts_and_no_present() -> None:
+    metrics = new_metrics()
+    for account in ("a", "b"):
+        metrics.filled(account)
+        metrics.drift(account, "BTC/USDT", 1.0)
+        metrics.unprotected(account, 5.0)
+    metrics.forget("a")
+    assert value(metrics, "fks_position_drift", account="a", symbol="BTC/USDT") is None
+    assert value(metrics, "fks_unprotected_seconds", account="a") is None
+    assert value(metrics, "fks_fills_total", account="a") == 1
+    assert value(metrics, "fks_position_drift", account="b", symbol="BTC/USDT") == 1
+    metrics.drift("a", "BTC/USDT", 2.0)  # and it may come back
+    assert value(metrics, "fks_position_drift", account="a", symbol="BTC/USDT") == 2
+
+
+def test_a_duplicate_is_not_the_last_alert() -> None:
+    metrics = new_metrics()
+    assert value(metrics, "fks_alert_last_timestamp_seconds") == 0
+    metrics.received(Verdict.FRESH, "tv", 9.0, None)
+    metrics.received(Verdict.DUPLICATE, "tv", 10.0, None)
+    assert value(metrics, "fks_alert_last_timestamp_seconds") == 9
 
 
 def test_a_scrape_is_small_and_has_no_created_twins() -> None:
@@ -102,13 +151,13 @@ def test_a_webhook_is_counted_by_status_and_timed() -> None:
     [
         (lambda m: m.acknowledged(0.5), "webhook_ack_seconds_sum", {}, 0.5),
         (
-            lambda m: m.received("fresh", "tv", 2.0),
+            lambda m: m.received(Verdict.FRESH, "tv", 9.0, 2.0),
             "alerts_received_total",
             {"verdict": "fresh", "sender": "tv"},
             1,
         ),
-        (lambda m: m.received("fresh", "tv", 2.0), "alert_age_seconds_sum", {}, 2.0),
-        (lambda m: m.received("duplicate", "tv", None), "alert_age_seconds_count", {}, 0),
+        (lambda m: m.received(Verdict.FRESH, "tv", 9.0, 2.0), "alert_age_seconds_sum", {}, 2.0),
+        (lambda m: m.received(Verdict.DUPLICATE, "tv", 9.0, None), "alert_age_seconds_count", {}, 0),
         (
             lambda m: m.validation_failure("alert.json"),
             "webhook_validation_failures_total",
@@ -125,12 +174,19 @@ def test_a_webhook_is_counted_by_status_and_timed() -> None:
         ),
         (lambda m: m.throttled("a", 0.5), "throttle_wait_seconds_sum", {"account": "a"}, 0.5),
         (lambda m: m.clock_skew("a", -1.5), "clock_skew_seconds", {"account": "a"}, -1.5),
-        (lambda m: m.equity("a", 99.5), "equity", {"account": "a"}, 99.5),
+        (
+            lambda m: m.equity("a", "USDT", 99.5),
+            "equity",
+            {"account": "a", "currency": "USDT"},
+            99.5,
+        ),
+        (lambda m: m.loop_lag(0.002), "loop_lag_seconds_sum", {}, 0.002),
         (lambda m: m.drift("a", "S", 0.1), "position_drift", {"account": "a", "symbol": "S"}, 0.1),
         (lambda m: m.unprotected("a", 31.0), "unprotected_seconds", {"account": "a"}, 31.0),
         (lambda m: m.committed(0.001, 7), "journal_batch_size_sum", {}, 7),
         (lambda m: m.committed(0.001, 7), "journal_commit_seconds_sum", {}, 0.001),
         (lambda m: m.commit_failed("JournalFull"), "journal_failures_total", {"reason": "JournalFull"}, 1),
+        (lambda m: m.reloaded(ok=False), "config_reloads_total", {"result": "refused"}, 1),
         (lambda m: m.restarted("sizing"), "actor_restarts_total", {"actor": "sizing"}, 1),
     ],
 )
@@ -163,41 +219,6 @@ def test_an_environment_for_many_processes_does_not_make_us_write_files(tmp_path
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=30)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_accounts_status_is_looked_up_at_the_scrape() -> None:
-    metrics = new_metrics()
-    cell = Latest(AccountStatus(account="binance", type="binance"))
-    metrics.pulled.accounts = {"binance": cell}
-    assert value(metrics, "fks_account_ready", account="binance") == 0
-    balance = Balance(free={"USDT": Decimal("1.5")}, total={"USDT": Decimal(2)})
-    cell.set(
-        AccountStatus(
-            account="binance",
-            type="binance",
-            ready=True,
-            breaker=2,
-            unknown=3,
-            balance=balance,
-            balance_at=9.0,
-        )
-    )
-    assert value(metrics, "fks_account_ready", account="binance") == 1
-    assert value(metrics, "fks_circuit_breaker_state", account="binance") == 2
-    assert value(metrics, "fks_unknown_orders", account="binance") == 3
-    assert value(metrics, "fks_balance_free", account="binance", currency="USDT") == 1.5
-    assert value(metrics, "fks_balance_total", account="binance", currency="USDT") == 2
-    assert value(metrics, "fks_balance_updated_timestamp_seconds", account="binance") == 9
-
-
-def test_mailboxes_show_their_depth_and_what_they_dropped() -> None:
-    metrics = new_metrics()
-    ref, _inbox = mailbox("audit", 1, int)
-    metrics.pulled.mailboxes = lambda: [ref]
-    assert ref.offer(1)
-    assert not ref.offer(2)
-    assert value(metrics, "fks_mailbox_depth", actor="audit") == 1
-    assert value(metrics, "fks_dropped_messages_total", actor="audit") == 1
 
 
 async def test_an_order_is_executed_once_however_many_fills_it_has() -> None:
@@ -286,44 +307,9 @@ async def test_orders_that_never_end_do_not_fill_the_memory(monkeypatch: pytest.
     assert value(metrics, "fks_order_duration_seconds_count", account="paper") == 10
 
 
-async def test_the_ledgers_facts_are_read_again_and_again() -> None:
+async def test_a_loop_that_is_held_up_is_seen() -> None:
     metrics = new_metrics()
-    ledger = MemoryLedger(
-        order_rows=[
-            an_order("q1", state=State.UNKNOWN, updated_at=100.0),
-            an_order("q2", state=State.OPEN),
-            an_order("q3", state=State.FILLED),
-        ],
-        position_rows=[Position(account="paper", symbol="BTC/USDT", amount=Decimal(-2), realized=Decimal(7))],
-        trading_states={None: TradingState.REDUCE},
-    )
-    async with running(metrics, MemoryJournal(ledger)):
-        await trio.sleep(BOOK_S / 2)
-        assert value(metrics, "fks_backlog") == 2
-        assert value(metrics, "fks_open_orders", account="paper", state="unknown") == 1
-        assert value(metrics, "fks_open_orders", account="paper", state="filled") is None
-        assert value(metrics, "fks_oldest_unknown_seconds", account="paper") == 60.0
-        assert value(metrics, "fks_position", account="paper", symbol="BTC/USDT") == -2
-        assert value(metrics, "fks_position_realized", account="paper", symbol="BTC/USDT") == 7
-        assert value(metrics, "fks_trading_state", account="all") == 1
-        ledger.order_rows.clear()
-        await trio.sleep(BOOK_S)
-        assert value(metrics, "fks_backlog") == 0
-        assert value(metrics, "fks_open_orders", account="paper", state="unknown") is None
-
-
-async def test_a_journal_that_does_not_answer_leaves_the_last_facts() -> None:
-    metrics = new_metrics()
-    journal = MemoryJournal(MemoryLedger(order_rows=[an_order("q1")]))
-    async with running(metrics, journal):
-        await trio.sleep(BOOK_S / 2)
-        journal.error = JournalBusy("locked")
-        await trio.sleep(BOOK_S * 2)
-        journal.error, journal.hangs = None, True
-        await trio.sleep(BOOK_S * 3)
-        assert value(metrics, "fks_backlog") == 1
-        assert value(metrics, "fks_book_timestamp_seconds") == 160.0
-        journal.hangs = False
-        journal.ledger.order_rows.clear()
-        await trio.sleep(BOOK_S * 2)
-        assert value(metrics, "fks_backlog") == 0
+    async with running(metrics, MemoryJournal(MemoryLedger())):
+        await trio.sleep(3.5)
+    assert value(metrics, "fks_loop_lag_seconds_count") == 3
+    assert value(metrics, "fks_loop_lag_seconds_sum") == pytest.approx(0, abs=1e-6)

@@ -5,28 +5,24 @@ turn out larger than thought, the rest of it is counted together as `other`.
 """
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, values
 
+from fks.domain.messages import Verdict
+from fks.domain.orders import Leg, Side, State
+from fks.domain.outcome import AlertState
+from fks.infra.metrics_catalogue import FAMILIES, MAX_SERIES
 from fks.infra.metrics_pulled import Pulled
 
 C = TypeVar("C", Counter, Gauge, Histogram)
-
-MAX_SERIES = 500  # label sets of one metric: a few accounts x endpoints x results stay well below
 
 # Two process-wide switches of the library. With PROMETHEUS_MULTIPROC_DIR in the environment it would keep
 # every value in a file there, for other processes; we are one. And each counter would have a `_created` twin.
 values.ValueClass = values.MutexValue
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
-
-_REPLY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)  # TradingView waits 3 s
-_DISK_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
-_EXCHANGE_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_AGE_S = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
-_BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class _Family(Generic[C]):
@@ -45,6 +41,12 @@ class _Family(Generic[C]):
             child = self._children[words] = self._metric.labels(*words)
         return child
 
+    def forget(self, first: str) -> None:
+        """Take away the children whose first label is that."""
+        for words in [words for words in self._children if words[0] == first]:
+            self._metric.remove(*words)
+            del self._children[words]
+
 
 class Metrics:
     """All metrics of one daemon, on a registry of their own. For the event loop's thread only.
@@ -62,76 +64,97 @@ class Metrics:
         self._door()
         self._orders()
         self._machine()
-        self._gauge("build_info", "1, for what runs", "version", "python")(
-            version, platform.python_version()
-        ).set(1)
-        self._gauge("start_time_seconds", "When the daemon started")().set(started_at)
+        self._gauge("build_info")(version, platform.python_version()).set(1)
+        self._gauge("start_time_seconds")().set(started_at)
+        self._foresee()
+
+    def expect(self, account: str, actors: Iterable[str]) -> None:
+        """Series at 0 for an account and its actors: else the first failure is a birth, not an increase."""
+        for side in Side:
+            for leg in Leg:
+                self._executions(account, side.value, leg.value)
+        for failed in (State.REJECTED, State.REFUSED, State.UNKNOWN):
+            self._failures(account, failed.value)
+        for family in (self._fills, self._unknown, self._order_s, self._throttle_s, self._unprotected):
+            family(account)
+        for actor in actors:
+            self._restarts(actor)
+
+    def forget(self, account: str) -> None:
+        """The account is no longer there: neither is what is true of it now. What was counted stays."""
+        for family in (self._skew, self._equity, self._drift, self._unprotected):
+            family.forget(account)
+
+    def _foresee(self) -> None:
+        """Series at 0, as in `expect`, of what is no account's."""
+        self._limited("webhook")
+        for reason in ("full", "busy"):
+            self._refused_commits(reason)
+        for result in ("ok", "refused"):
+            self._reloads(result)
+        for state in AlertState:
+            self._alerts(state.value)
 
     def text(self) -> bytes:
         """Prometheus' text format 0.0.4."""
         return prometheus_client.generate_latest(self._registry)
 
     def _door(self) -> None:
-        self._requests = self._counter("webhook_requests", "Webhook requests by reply", "status")
-        self._request_s = self._histogram("webhook_duration_seconds", "From request to reply", _REPLY_S)
-        self._ack_s = self._histogram("webhook_ack_seconds", "From request to alert on disk", _REPLY_S)
-        self._age_s = self._histogram("alert_age_seconds", "Of an alert when it arrives", _AGE_S)
-        self._received = self._counter(
-            "alerts_received", "Alerts: fresh, duplicate, conflict", "verdict", "sender"
-        )
-        self._invalid = self._counter("webhook_validation_failures", "Alerts refused, by code", "reason")
-        self._unsigned = self._counter("webhook_signature_failures", "Requests of nobody known")
-        self._limited = self._counter("rate_limit_rejections", "Requests over a rate limit", "scope")
+        self._requests = self._counter("webhook_requests")
+        self._request_s = self._histogram("webhook_duration_seconds")
+        self._ack_s = self._histogram("webhook_ack_seconds")
+        self._age_s = self._histogram("alert_age_seconds")
+        self._last_alert = self._gauge("alert_last_timestamp_seconds")
+        self._received = self._counter("alerts_received")
+        self._invalid = self._counter("webhook_validation_failures")
+        self._unsigned = self._counter("webhook_signature_failures")
+        self._limited = self._counter("rate_limit_rejections")
 
     def _orders(self) -> None:
-        self._alerts = self._counter("alerts", "Alerts that came to this state", "state")
-        self._wire_s = self._histogram("alert_to_wire_seconds", "From acceptance to sending", _REPLY_S)
-        self._executions = self._counter(
-            "order_executions", "Orders executed, wholly or partly", "account", "side", "leg"
-        )
-        self._failures = self._counter(
-            "order_failures", "Orders refused, rejected or unknown", "account", "reason"
-        )
-        self._order_s = self._histogram(
-            "order_duration_seconds", "From sending to the exchange's word", _EXCHANGE_S, "account"
-        )
-        self._fills = self._counter("fills", "Fills recorded", "account")
-        self._unknown = self._counter("unknown_outcomes", "Answers that proved nothing", "account")
-        self._alarms = self._counter("alarms", "Alarms by code", "code")
-        self._audit = self._counter("audit_events", "Events of the journal's chain", "kind")
-        self._sequence = self._gauge("journal_sequence", "Number of the newest event seen")
+        self._alerts = self._counter("alerts")
+        self._wire_s = self._histogram("alert_to_wire_seconds")
+        self._executions = self._counter("order_executions")
+        self._failures = self._counter("order_failures")
+        self._order_s = self._histogram("order_duration_seconds")
+        self._fills = self._counter("fills")
+        self._unknown = self._counter("unknown_outcomes")
+        self._alarms = self._counter("alarms")
+        self._audit = self._counter("audit_events")
+        self._sequence = self._gauge("journal_sequence")
 
     def _machine(self) -> None:
-        self._exchange_s = self._histogram(
-            "exchange_request_seconds", "Of one request", _EXCHANGE_S, "account", "endpoint", "result"
-        )
-        self._throttle_s = self._histogram(
-            "throttle_wait_seconds", "Waited for the exchange's rate limit", _EXCHANGE_S, "account"
-        )
-        self._skew = self._gauge("clock_skew_seconds", "The exchange's clock minus ours", "account")
-        self._equity = self._gauge("equity", "Cash and holdings, quote currency", "account")
-        self._drift = self._gauge(
-            "position_drift", "The exchange's position minus the journal's", "account", "symbol"
-        )
-        self._unprotected = self._gauge("unprotected_seconds", "Longest time without its stop", "account")
-        self._commit_s = self._histogram("journal_commit_seconds", "One transaction with fsync", _DISK_S)
-        self._batch = self._histogram("journal_batch_size", "Changes in one transaction", _BATCH)
-        self._refused_commits = self._counter("journal_failures", "Transactions not stored", "reason")
-        self._notified = self._counter(
-            "notifications", "Messages to humans: sent, failed (given up), dropped", "service", "result"
-        )
-        self._restarts = self._counter("actor_restarts", "Actors rebuilt after a failure", "actor")
-        self._reloads = self._counter("config_reloads", "Configurations read anew: ok, refused", "result")
+        self._exchange_s = self._histogram("exchange_request_seconds")
+        self._throttle_s = self._histogram("throttle_wait_seconds")
+        self._skew = self._gauge("clock_skew_seconds")
+        self._equity = self._gauge("equity")
+        self._drift = self._gauge("position_drift")
+        self._unprotected = self._gauge("unprotected_seconds")
+        self._commit_s = self._histogram("journal_commit_seconds")
+        self._batch = self._histogram("journal_batch_size")
+        self._refused_commits = self._counter("journal_failures")
+        self._lag_s = self._histogram("loop_lag_seconds")
+        self._notified = self._counter("notifications")
+        self._restarts = self._counter("actor_restarts")
+        self._reloads = self._counter("config_reloads")
 
-    def _counter(self, name: str, text: str, *labels: str) -> _Family[Counter]:
-        return _Family(Counter(name, text, labels, namespace="fks", registry=self._registry), labels)
+    def _counter(self, name: str) -> _Family[Counter]:
+        one = FAMILIES[name]
+        return _Family(
+            Counter(name, one.text, one.labels, namespace="fks", registry=self._registry), one.labels
+        )
 
-    def _gauge(self, name: str, text: str, *labels: str) -> _Family[Gauge]:
-        return _Family(Gauge(name, text, labels, namespace="fks", registry=self._registry), labels)
+    def _gauge(self, name: str) -> _Family[Gauge]:
+        one = FAMILIES[name]
+        return _Family(
+            Gauge(name, one.text, one.labels, namespace="fks", registry=self._registry), one.labels
+        )
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> _Family[Histogram]:
-        metric = Histogram(name, text, labels, namespace="fks", registry=self._registry, buckets=buckets)
-        return _Family(metric, labels)
+    def _histogram(self, name: str) -> _Family[Histogram]:
+        one = FAMILIES[name]
+        metric = Histogram(
+            name, one.text, one.labels, namespace="fks", registry=self._registry, buckets=one.buckets
+        )
+        return _Family(metric, one.labels)
 
     # The door
 
@@ -144,11 +167,13 @@ class Metrics:
         """From the request to the alert being on disk."""
         self._ack_s().observe(seconds)
 
-    def received(self, verdict: str, sender: str, age: float | None) -> None:
-        """A valid alert and what the journal made of it; `age` by its own timestamp, `sender` by the name
-        of its secret.
+    def received(self, verdict: Verdict, sender: str, at: float, age: float | None) -> None:
+        """A valid alert and what the journal made of it. `sender`: the name of its secret; `at`: when it
+        came, UTC epoch seconds; `age`: by its own timestamp.
         """
-        self._received(verdict, sender).inc()
+        self._received(verdict.value, sender).inc()
+        if verdict is Verdict.FRESH:
+            self._last_alert().set(at)
         if age is not None:
             self._age_s().observe(age)
 
@@ -202,9 +227,9 @@ class Metrics:
     def clock_skew(self, account: str, seconds: float) -> None:
         self._skew(account).set(seconds)
 
-    def equity(self, account: str, value: float) -> None:
-        """In the account's quote currency."""
-        self._equity(account).set(value)
+    def equity(self, account: str, currency: str, value: float) -> None:
+        """Cash plus holdings, in `currency`."""
+        self._equity(account, currency).set(value)
 
     def drift(self, account: str, symbol: str, amount: float) -> None:
         """In base units; 0 once the two agree again."""
@@ -225,9 +250,9 @@ class Metrics:
         """`reason`: the error's class."""
         self._refused_commits(reason).inc()
 
-    def notified(self, service: str, result: str) -> None:
-        """`service`: the scheme of a URL of `notify.urls`."""
-        self._notified(service, result).inc()
+    def loop_lag(self, seconds: float) -> None:
+        """A task was woken so much later than it asked for."""
+        self._lag_s().observe(seconds)
 
     def restarted(self, actor: str) -> None:
         self._restarts(actor).inc()

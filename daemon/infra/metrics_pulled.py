@@ -4,96 +4,127 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fks.domain.messages import AccountStatus, Order, Position, TradingState
-from fks.domain.orders import State
+from fks.domain.orders import AT_REST, State
+from fks.domain.settings import WebhookSecret
+from fks.infra.disk_usage import DiskUsage
+from fks.infra.metrics_catalogue import FAMILIES, MAX_SERIES
 from fks.kernel import Latest, Ref
 
 Rows = Iterable[tuple[Sequence[str], float]]
 
+_MOVING = tuple(state.value for state in State if state not in AT_REST)
+
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What the ledger held at `at` (UTC epoch seconds)."""
+    """What the ledger, and the disk below it, held at `at` (UTC epoch seconds)."""
 
     at: float
     live: Sequence[Order] = ()
     positions: Sequence[Position] = ()
     trading: Mapping[str | None, TradingState] = field(default_factory=dict)
     backlog: int = 0
+    disk: DiskUsage | None = None
 
 
 @dataclass(eq=False)
 class Pulled(Collector):
-    """Accounts by their status cells, mailboxes by their Refs, the ledger by its latest `book`."""
+    """Accounts by their status cells, mailboxes by their Refs, the ledger by its latest `book`.
+
+    `observers`: what each of those that only look on has missed. `unready`: reasons against taking alerts.
+    """
 
     accounts: Mapping[str, Latest[AccountStatus]] = field(default_factory=dict)
     mailboxes: Callable[[], Iterable[Ref[Any]]] = tuple
+    observers: Mapping[str, Callable[[], int]] = field(default_factory=dict)
+    unready: Callable[[], Sequence[str]] = lambda: ("starting",)
+    secrets: Callable[[], Sequence[WebhookSecret]] = tuple
     book: Book = field(default_factory=lambda: Book(0.0))
 
     def collect(self) -> Iterator[Metric]:
+        yield _gauge("accepting_alerts", [((), float(not self.unready()))])
+        ends = [((one.name,), float(one.expires)) for one in self.secrets() if one.expires is not None]
+        yield _gauge("secret_expiry_timestamp_seconds", ends)
         yield from _accounts([cell.get() for cell in self.accounts.values()])
-        yield from _book(self.book)
-        mailboxes = tuple(self.mailboxes())
-        depths = [((ref.name,), float(ref.depth)) for ref in mailboxes]
-        yield _gauge("mailbox_depth", "Messages waiting in a mailbox", ["actor"], depths)
-        dropped = CounterMetricFamily(
-            "fks_dropped_messages", "Messages that a slow observer missed", labels=["actor"]
-        )
-        for ref in mailboxes:
-            dropped.add_metric([ref.name], ref.dropped)
+        yield from _orders(self.book, self.accounts)
+        yield from _positions(self.book.positions)
+        yield from _disk(self.book)
+        yield _gauge("mailbox_depth", [((ref.name,), float(ref.depth)) for ref in self.mailboxes()])
+        one = FAMILIES["dropped_messages"]
+        dropped = CounterMetricFamily(f"fks_{one.name}", one.text, labels=one.labels)
+        for name, missed in self.observers.items():
+            dropped.add_metric([name], missed())
         yield dropped
 
 
-def _gauge(name: str, text: str, labels: Sequence[str], rows: Rows) -> Metric:
-    family = GaugeMetricFamily("fks_" + name, text, labels=labels)
-    for words, value in rows:
+def _gauge(name: str, rows: Rows) -> Metric:
+    """An exchange may hold more currencies than are worth a series each: what is too much is left out."""
+    one = FAMILIES[name]
+    family = GaugeMetricFamily(f"fks_{name}", one.text, labels=one.labels)
+    for words, value in islice(rows, MAX_SERIES):
         family.add_metric(words, value)
     return family
 
 
 def _accounts(statuses: Sequence[AccountStatus]) -> Iterator[Metric]:
-    def one(name: str, text: str, values: Iterable[float]) -> Metric:
-        return _gauge(name, text, ["account"], zip(((s.account,) for s in statuses), values, strict=True))
+    def one(name: str, read: Callable[[AccountStatus], float]) -> Metric:
+        return _gauge(name, [((status.account,), read(status)) for status in statuses])
 
-    yield one("circuit_breaker_state", "0 closed, 1 half open, 2 open", (s.breaker for s in statuses))
-    yield one("account_ready", "1 when entries may go to the account", (s.ready for s in statuses))
-    yield one("unknown_orders", "Orders whose outcome is not known yet", (s.unknown for s in statuses))
-    read_at = (s.balance_at for s in statuses)
-    yield one("balance_updated_timestamp_seconds", "When the balance was read, 0 for never", read_at)
-    for name, text in (("free", "What can be spent now"), ("total", "Including what open orders hold")):
-        rows = [
+    yield _gauge("account_info", [((each.account, each.type, each.mode), 1.0) for each in statuses])
+    yield one("circuit_breaker_state", lambda status: status.breaker)
+    yield one("account_ready", lambda status: status.ready)
+    yield one("account_reachable", lambda status: status.reachable)
+    yield one("account_failed", lambda status: status.failed)
+    yield one("unknown_orders", lambda status: status.unknown)
+    yield one("balance_updated_timestamp_seconds", lambda status: status.balance_at)
+    yield one("reconciled_timestamp_seconds", lambda status: status.reconciled_at)
+    for name in ("free", "total"):
+        rows = (
             ((status.account, currency), float(amount))
             for status in statuses
             if status.balance is not None
             for currency, amount in getattr(status.balance, name).items()
-        ]
-        yield _gauge(f"balance_{name}", text, ["account", "currency"], rows)
+            if status.balance.total.get(currency)
+        )
+        yield _gauge(f"balance_{name}", rows)
 
 
-def _book(book: Book) -> Iterator[Metric]:
-    backlog = "Intents without a decision and orders planned or in flight"
-    yield _gauge("backlog", backlog, [], [((), book.backlog)])
-    yield _gauge("book_timestamp_seconds", "When the ledger was looked at, 0 for never", [], [((), book.at)])
-    live = Counter((order.account, order.state.value) for order in book.live)
-    yield _gauge("open_orders", "Orders that are not at rest", ["account", "state"], live.items())
-    oldest: dict[tuple[str], float] = {}
+def _orders(book: Book, accounts: Iterable[str]) -> Iterator[Metric]:
+    """Zeros are said: a series that vanishes would leave its last value in graphs and rules."""
+    yield _gauge("backlog", [((), book.backlog)])
+    yield _gauge("book_timestamp_seconds", [((), book.at)])
+    live = dict.fromkeys(((account, state) for account in accounts for state in _MOVING), 0)
+    live |= Counter((order.account, order.state.value) for order in book.live)
+    yield _gauge("open_orders", live.items())
+    oldest = dict.fromkeys(((account,) for account in accounts), 0.0)
     for order in book.live:
         if order.state is State.UNKNOWN:
             oldest[order.account,] = max(oldest.get((order.account,), 0.0), book.at - order.updated_at)
-    yield _gauge("oldest_unknown_seconds", "Age of the oldest unknown order", ["account"], oldest.items())
+    yield _gauge("oldest_unknown_seconds", oldest.items())
+    states: dict[str | None, TradingState] = dict.fromkeys((None, *accounts), TradingState.ACTIVE)
+    states |= book.trading
+    rows = [((account or "all",), float(state.severity)) for account, state in states.items()]
+    yield _gauge("trading_state", rows if book.at else [])
 
-    def positions(name: str, text: str, read: Callable[[Position], Decimal]) -> Metric:
-        rows = [((one.account, one.symbol), float(read(one))) for one in book.positions]
-        return _gauge(name, text, ["account", "symbol"], rows)
 
-    yield positions("position", "Base units, above zero is long", lambda one: one.amount)
-    yield positions("position_average_price", "Mean entry price", lambda one: one.average)
-    yield positions("position_realized", "Profit taken, quote currency", lambda one: one.realized)
-    yield positions("position_fees", "Fees paid, quote currency", lambda one: one.fees)
-    states = [((account or "all",), state.severity) for account, state in book.trading.items()]
-    yield _gauge("trading_state", "0 active, 1 reduce only, 2 halted", ["account"], states)
+def _positions(positions: Sequence[Position]) -> Iterator[Metric]:
+    def one(name: str, read: Callable[[Position], Decimal]) -> Metric:
+        return _gauge(name, [((each.account, each.symbol), float(read(each))) for each in positions])
+
+    yield one("position", lambda each: each.amount)
+    yield one("position_average_price", lambda each: each.average)
+    yield one("position_realized", lambda each: each.realized)
+    yield one("position_fees", lambda each: each.fees)
+
+
+def _disk(book: Book) -> Iterator[Metric]:
+    disk = book.disk
+    yield _gauge("file_bytes", [((name,), size) for name, size in disk.files.items()] if disk else [])
+    yield _gauge("disk_free_bytes", [((), disk.free)] if disk else [])
