@@ -7,9 +7,10 @@ from fks.infra.metrics_catalogue import SECTIONS, Family
 HEAD = """# Metrics
 
 `GET /metrics` on the desk, in Prometheus' text format. All of them are there from the start; what can be
-foreseen starts at 0, so that the first failure of a kind is an increase. Times are in seconds, amounts in base
-units, money in quote currency. Labels are words of the code or of the configuration, or markets of an exchange:
-never an id, and nothing that a sender chose. A metric has at most 500 series; what is over is counted as `other`.
+foreseen starts at 0, so that the first failure of a kind is an increase. Times are in seconds, amounts in
+base units, money in quote currency. Labels are words of the code or of the configuration, or markets of an
+exchange: never an id, and nothing that a sender chose. A metric has at most 500 series; of what is counted,
+the rest is counted together as `other`.
 
 `process_*` (memory, CPU, open files) are the client library's. The dashboard is `etc/grafana/fks.json`, the
 alerting rules are `etc/prometheus/rules.yml`; the test suite holds both, and this page, to what is exposed.

@@ -237,7 +237,7 @@ SECTIONS: dict[str, tuple[Family, ...]] = {
             "exchange_request_seconds",
             "account",
             _EXCHANGE_S,
-            "One request to an exchange, by kind and by what its answer proved; waits for the rate limit count",
+            "One request to an exchange, by kind and by what its answer proved, waits for the rate limit too",
             "account",
             "endpoint",
             "result",
