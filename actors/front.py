@@ -158,7 +158,8 @@ class Front:
         address = sender_address(peer, headers.get("x-forwarded-for"), self.trusted_proxies)
         if address is not None and not contains(self.allow, address):
             self._log_denial(address, "address")
-            return _problem(403, "this address may not send alerts; see webhook.allow")
+            detail = "this address may not send alerts; see webhook.allow"
+            return _problem(403, detail, address=address[:45])  # who is behind a proxy sees whether it is his
         body = await _read(receive, headers)
         if body is None:
             return _problem(413, f"an alert has at most {MAX_BODY} bytes", headers={"connection": "close"})

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 from cli_daemon import Daemon
 from fks.cli import main
-from fks.cli.doctor import port, table
+from fks.cli.doctor import table
+from fks.cli.doctor_local import port
 from fks.domain.diagnosis import Finding, Judgement, Verdict
 from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings, Settings
@@ -85,6 +86,25 @@ async def test_derivatives_account_and_its_position_mode(where: str, hedge: bool
     for check in ("markets", "trading right", "withdrawal right", "position mode", "balance"):
         assert found[check].verdict is OK, found[check]
     assert not [route for route in routes if not route.startswith("GET ")]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("where", "isolated", "told"),
+    [
+        ("binance", {"BTCUSDT": True}, "isolated:"),
+        ("binance", {}, "cross:"),
+        ("bybit", {"": True}, "isolated:"),
+        ("bybit", {}, "cross:"),
+        ("okx", {}, "named with each order"),
+    ],
+)
+async def test_margin_mode(where: str, isolated: dict[str, bool], told: str) -> None:
+    async with STANDINS[where]() as exchange:
+        exchange.book.account.isolated.update(isolated)
+        own = {"type": where, "market": "swap", "symbols": ("BTC/USDT:USDT",), "password": Secret(PASSPHRASE)}
+        found = (await found_by(settings(exchange, **own)))["margin mode"]
+    assert (found.verdict, found.detail[: len(told)]) == (OK, told)
 
 
 @pytest.mark.real_time
@@ -221,6 +241,7 @@ def daemon() -> Iterator[Daemon]:
 )
 def test_who_answers_at_an_address(daemon: Daemon, reply: tuple[int, Any], verdict: Verdict) -> None:
     daemon.replies["GET", "/readyz"] = reply
+    daemon.replies["GET", "/healthz"] = (200, {"status": "ok"})
     judged = port(daemon.address)
     assert judged.verdict is verdict
     assert ("stopping" in judged.detail) == (verdict is WARN)
@@ -264,6 +285,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
             '[server]\nlisten = ["127.0.0.1:0"]\nadmin = ["127.0.0.1:0"]\ntrusted_proxies = ["127.0.0.1"]\n'
         )
         config.write_text(server + text)
+        config.chmod(0o600)
         return CliRunner().invoke(main, ["--config", str(config), "doctor", *args], prog_name="fks")
 
     return run

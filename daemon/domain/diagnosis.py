@@ -108,6 +108,20 @@ def judge_position_mode(hedged: bool | None) -> Judgement:
             return _untold("the position mode", "make sure that it is one-way")
 
 
+def judge_margin_mode(mode: str | None) -> Judgement:
+    """What an order without a margin mode of its own gets; None: the exchange does not say."""
+    match mode:
+        case "isolated":
+            return Judgement(Verdict.OK, "isolated: a position can lose its own margin only")
+        case "cross":
+            detail = "cross: a position can lose the whole balance; an alert's margin_mode may say otherwise"
+            return Judgement(Verdict.OK, detail)
+        case None:
+            return _untold("the margin mode", "make sure that it is the one you mean")
+        case other:
+            return Judgement(Verdict.WARN, f"{other}: not tested here", "use cross or isolated")
+
+
 def judge_balance(balance: Balance) -> Judgement:
     free = {currency: amount for currency, amount in sorted(balance.free.items()) if amount > 0}
     if not free:

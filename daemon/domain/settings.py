@@ -25,6 +25,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     listen: tuple[str, ...] = ("127.0.0.1:8080",)
     admin: tuple[str, ...] = ("127.0.0.1:8081",)
     trusted_proxies: tuple[str, ...] = ()
+    public_url: str = ""  # where senders reach the door; `fks doctor` looks from there
     max_connections: int = 256
     drain_s: float = 20.0
     admin_token: Secret | None = None

@@ -45,13 +45,14 @@ class ConfigError(Fatal):
 class Loaded(Struct, frozen=True, kw_only=True):
     """A configuration that holds. `path` is None for the embedded defaults (one paper account).
 
-    `warnings`: allowed, but probably not meant; one line each.
+    `warnings`: allowed, but probably not meant; one line each. `secret_files`: what holds its secrets.
     """
 
     settings: Settings
     path: Path | None
     state_dir: Path
     warnings: tuple[str, ...] = ()
+    secret_files: tuple[Path, ...] = ()
 
     @property
     def journal_path(self) -> Path:
@@ -85,9 +86,15 @@ def load(path: Path | None, env: Mapping[str, str], exchange_ids: Collection[str
     if decoder.errors:
         raise ConfigError(decoder.errors, found)
     warnings = unreasonable(settings) + secret_warnings(settings, time.time())
-    secret_files = [found] if found and decoder.literal_secrets else []
-    warnings += _readable_by_all([*secret_files, *references.files])
-    return Loaded(settings=settings, path=found, state_dir=_state_dir(env, found), warnings=tuple(warnings))
+    literal = [found] if found and decoder.literal_secrets else []
+    files = tuple(dict.fromkeys((*literal, *references.files)))
+    return Loaded(
+        settings=settings,
+        path=found,
+        state_dir=_state_dir(env, found),
+        warnings=(*warnings, *readable_by_all(files)),
+        secret_files=files,
+    )
 
 
 def _find(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
@@ -202,9 +209,10 @@ def _check_account(
         decoder.report(f"{path}.api_secret", "is missing although api_key is given (set both)")
 
 
-def _readable_by_all(paths: Iterable[Path]) -> list[str]:
+def readable_by_all(paths: Iterable[Path]) -> list[str]:
+    """A warning for each file that it is true of."""
     return [
         f"{path}: holds secrets and is readable by every user (chmod 600)"
-        for path in dict.fromkeys(paths)
+        for path in paths
         if path.stat().st_mode & stat.S_IROTH
     ]

@@ -13,6 +13,7 @@ from fks.domain.diagnosis import (
     Verdict,
     judge_balance,
     judge_clock,
+    judge_margin_mode,
     judge_minimum,
     judge_position_mode,
     judge_rights,
@@ -142,6 +143,7 @@ async def _key(session: Session, name: str, own: AccountSettings, wall: Wall) ->
             yield found
     if own.market != "spot":
         yield "position mode", await _position_mode(session, name, own)
+        yield "margin mode", await _margin_mode(session, own)
 
 
 async def _clock(session: Session, wall: Wall) -> Judgement:
@@ -171,6 +173,20 @@ async def _position_mode(session: Session, name: str, own: AccountSettings) -> J
     except Transient as error:
         return Judgement(Verdict.WARN, f"cannot be told: {error}", "make sure that it is one-way")
     return judge_position_mode(derivatives.hedged(symbol))
+
+
+async def _margin_mode(session: Session, own: AccountSettings) -> Judgement:
+    """Of one of its symbols; some exchanges keep it by symbol, some for the account."""
+    if session.feature("createOrder").get("marginMode"):
+        return Judgement(Verdict.OK, "named with each order: that of the alert, else the exchange's default")
+    symbol = next(iter(own.symbols or session.exchange.markets), None)
+    if symbol is None or not session.has("fetchMarginMode"):
+        return judge_margin_mode(None)
+    try:
+        told = await session.ask("fetch_margin_mode", symbol)
+    except Transient as error:
+        return Judgement(Verdict.WARN, f"cannot be told: {error}", "look on the exchange's site")
+    return judge_margin_mode(told.get("marginMode"))
 
 
 async def _balance(venue: Venue) -> tuple[Balance | None, Judgement]:

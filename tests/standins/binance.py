@@ -191,6 +191,10 @@ class BinanceStandIn(StandIn):
                 return {"assets": futures.balances(account, self.now), "positions": self._positions(params)}
             case "GET /fapi/v2/balance" | "GET /fapi/v3/balance":
                 return futures.balances(account, self.now)
+            case "GET /fapi/v1/symbolConfig":
+                name = book.instrument(params.get("symbol"), swap=True).name
+                kind = "ISOLATED" if account.isolated.get(name, False) else "CROSSED"
+                return [{"symbol": name, "marginType": kind, "leverage": 20}]
             case "GET /fapi/v1/leverageBracket":
                 return [futures.brackets(one) for one in book.instruments.values() if one.swap]
             case "POST /fapi/v1/leverage":

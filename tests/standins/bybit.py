@@ -153,7 +153,9 @@ class BybitStandIn(StandIn):
             case "GET /v5/account/wallet-balance":
                 return rows.wallet(account)
             case "GET /v5/account/info":
-                return {"unifiedMarginStatus": 6, "marginMode": "REGULAR_MARGIN"}
+                isolated = self.book.account.isolated.get("", False)
+                mode = "ISOLATED_MARGIN" if isolated else "REGULAR_MARGIN"
+                return {"unifiedMarginStatus": 6, "marginMode": mode}
             case "GET /v5/user/query-api":
                 rights = {"Spot": ["SpotTrade"], "ContractTrade": ["Order", "Position"], "Wallet": []}
                 return {"readOnly": 0, "permissions": rights, "ips": ["127.0.0.1"], "unified": 0, "uta": 1}
