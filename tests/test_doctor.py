@@ -1,10 +1,8 @@
 """`fks doctor`: what it finds, and that nothing is ever ordered or told in clear."""
 
 import json
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,8 @@ import pytest
 import structlog
 from click.testing import CliRunner, Result
 
-from cli_daemon import Daemon
 from fks.cli import main
 from fks.cli.doctor import table
-from fks.cli.doctor_local import port
 from fks.domain.diagnosis import Finding, Judgement, Verdict
 from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings, Settings
@@ -215,60 +211,6 @@ async def test_paper_account() -> None:
     }  # fmt: skip
 
 
-# --- the addresses
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with Daemon() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("reply", "verdict"),
-    [
-        ((200, {"status": "ready"}), OK),
-        ((503, {"title": "x", "reasons": ["the daemon is stopping"]}), WARN),
-        ((200, b"<html>"), FAIL),
-        ((200, []), FAIL),
-        ((500, {"status": "ready"}), FAIL),
-        ((503, {"title": "Service Unavailable"}), FAIL),
-        ((404, {"title": "Not Found"}), FAIL),
-        ((0, None), FAIL),
-    ],
-)
-def test_who_answers_at_an_address(daemon: Daemon, reply: tuple[int, Any], verdict: Verdict) -> None:
-    daemon.replies["GET", "/readyz"] = reply
-    daemon.replies["GET", "/healthz"] = (200, {"status": "ok"})
-    judged = port(daemon.address)
-    assert judged.verdict is verdict
-    assert ("stopping" in judged.detail) == (verdict is WARN)
-
-
-def test_address_where_nobody_listens(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-        assert port(address).verdict is FAIL  # bound by another, who does not listen
-    assert port(address).verdict is OK
-    assert port("127.0.0.1:0").detail == "any free port"
-    elsewhere = port("203.0.113.7:8080")
-    assert (elsewhere.verdict, "does not have that address" in elsewhere.detail) == (FAIL, True)
-
-
-def test_unix_socket_where_nobody_listens(tmp_path: Path) -> None:
-    assert port(f"unix:{tmp_path}/door").verdict is OK
-    assert not list(tmp_path.iterdir())
-    assert port(f"unix:{tmp_path}/no/door").verdict is FAIL
-    with socket.socket(socket.AF_UNIX) as left_behind:
-        left_behind.bind(f"{tmp_path}/door")
-    assert "did not clean up" in port(f"unix:{tmp_path}/door").detail
-    (tmp_path / "file").touch()
-    assert port(f"unix:{tmp_path}/file").verdict is FAIL
-
-
 # --- the command
 
 KRAKEN = '[exchanges.bob]\ntype = "kraken"\ntestnet = true\napi_key = "k"\napi_secret = "s"\n'
@@ -280,11 +222,9 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     config = tmp_path / "fks.toml"
 
-    def run(*args: str, text: str = "") -> Result:
-        server = (
-            '[server]\nlisten = ["127.0.0.1:0"]\nadmin = ["127.0.0.1:0"]\ntrusted_proxies = ["127.0.0.1"]\n'
-        )
-        config.write_text(server + text)
+    def run(*args: str, text: str = "", head: str = "", server: str = "") -> Result:
+        addresses = 'listen = ["127.0.0.1:0"]\nadmin = ["127.0.0.1:0"]\ntrusted_proxies = ["127.0.0.1"]\n'
+        config.write_text(f"{head}[server]\n{addresses}{server}\n{text}")
         config.chmod(0o600)
         return CliRunner().invoke(main, ["--config", str(config), "doctor", *args], prog_name="fks")
 
@@ -332,3 +272,67 @@ def test_table_names_each_subject_once_and_shows_remedies() -> None:
     assert sum("-> mend it" in line for line in lines) == 1
     assert not any("\x1b[2J" in line for line in lines)
     assert lines.count("") == 1
+
+
+CANARY = "canary-of-a-secret"
+
+
+def test_files_of_secrets_that_others_may_read(doctor: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "credentials").mkdir()
+    secret, state = tmp_path / "credentials" / "key", tmp_path / "webhook_secret"
+    for path, mode in ((secret, 0o644), (state, 0o640)):
+        path.write_text(CANARY)
+        path.chmod(mode)
+    text = '[webhook]\nsecrets = ["${credential:key}"]\n'
+    result = doctor(
+        "--json", text='[exchanges.paper]\ntype = "paper"\n' + text, head='secrets_dir = "credentials"\n'
+    )
+    found = {one["check"]: one for one in json.loads(result.stdout)["findings"] if one["subject"] == "files"}
+    assert found[str(secret)]["verdict"] == "fail"
+    assert found[str(state)]["verdict"] == "warn"
+    assert found[str(tmp_path / "fks.toml")]["verdict"] == "ok"
+    assert CANARY not in result.output
+    warned = [one for one in json.loads(result.stdout)["findings"] if one["subject"] == "configuration"]
+    assert not [one for one in warned if "readable" in one["detail"]]  # said once
+
+
+def test_machine_is_measured_in_the_state_directory(doctor: Callable[..., Result], tmp_path: Path) -> None:
+    found = {(one["subject"], one["check"]) for one in json.loads(doctor("--json").stdout)["findings"]}
+    assert {("machine", "clock"), (f"state {tmp_path}", "space"), (f"state {tmp_path}", "fsync")} <= found
+    assert ("systemd", "unit") in found or ("systemd fks.service", "unit") in found
+
+
+def test_state_directory_that_is_not_there_is_not_made(
+    doctor: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    result = doctor()
+    assert result.exit_code == 0
+    assert "is not there yet" in result.stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_public_address_is_the_configurations_or_the_calls(doctor: Callable[..., Result]) -> None:
+    assert "not known, so not checked" in doctor().stdout
+    configured = doctor(server='public_url = "https://localhost:1/webhook"')
+    assert "https://localhost:1/webhook" in configured.stdout
+    given = doctor("--url", "http://localhost:2/webhook", server='public_url = "https://localhost:1/webhook"')
+    assert "http://localhost:2/webhook" in given.stdout
+    assert "localhost:1" not in given.stdout
+    assert given.exit_code == 1
+
+
+def test_a_systemd_machine(doctor: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    units = {
+        "fks.service": {"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code"},
+        "fks.socket": {"ActiveState": "active"},
+    }
+    monkeypatch.setattr("fks.infra.machine.has_systemd", lambda: True)
+    monkeypatch.setattr("fks.infra.machine.unit_properties", lambda name: units.get(name, {}))
+    monkeypatch.setattr("fks.infra.machine.unit_security", lambda _name: "exposure level for x: 9.2 UNSAFE")
+    findings = json.loads(doctor("--json").stdout)["findings"]
+    found = {one["check"]: one["verdict"] for one in findings if one["subject"] == "systemd fks.service"}
+    assert found == {
+        "unit": "fail", "start": "warn", "watchdog": "warn", "hardening": "warn",
+        "fks.socket": "ok", "fks-desk.socket": "warn",
+    }  # fmt: skip
