@@ -257,6 +257,10 @@ class Metrics:
     def restarted(self, actor: str) -> None:
         self._restarts(actor).inc()
 
+    def notified(self, service: str, result: str) -> None:
+        """`service`: the scheme of a URL of `notify.urls`."""
+        self._notified(service, result).inc()
+
     def reloaded(self, *, ok: bool) -> None:
         """A SIGHUP; refused, the configuration of before stays."""
         self._reloads("ok" if ok else "refused").inc()

@@ -282,7 +282,11 @@ SECTIONS: dict[str, tuple[Family, ...]] = {
             "observer",
         ),
         _counter(
-            "notifications", "notify", "Messages to humans: sent, failed (given up), dropped", "service", "result"
+            "notifications",
+            "notify",
+            "Messages to humans: sent, failed (given up), dropped",
+            "service",
+            "result",
         ),
         _counter("actor_restarts", "kernel", "Actors built anew after a failure", "actor"),
         _counter("config_reloads", "supervisor", "Configurations read anew: ok, refused", "result"),
