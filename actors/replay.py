@@ -239,7 +239,7 @@ class Replay:
         return self._clock.now - at >= LOOK_S or abs(equity - then) > LOOK_SHARE * abs(then)
 
     def _venues(self) -> list[PaperVenue]:
-        venues = (crew.account.venue for crew in self._daemon.crews.values())
+        venues = (crew.account.venue for crew in self._daemon.crews.all())
         return [one for one in venues if isinstance(one, PaperVenue)]
 
     def _equity(self) -> Decimal:

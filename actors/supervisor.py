@@ -7,10 +7,9 @@ exchange → journal; the journal's fan-out is the only thing that wakes anybody
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
 from socket import socket
@@ -22,7 +21,8 @@ from hypercorn.typing import ASGIFramework
 
 from fks.actors.audit import Audit, AuditActor
 from fks.actors.configuration import read
-from fks.actors.crew import Crew, sending
+from fks.actors.crew import sending
+from fks.actors.crews import Crews
 from fks.actors.desk import DeskDeps, make_desk
 from fks.actors.front import MAX_BODY, Front, Waiters
 from fks.actors.janitor import Janitor
@@ -31,16 +31,14 @@ from fks.actors.lint import Linter
 from fks.actors.metrics import MetricsActor
 from fks.actors.notify import Notifier, Notify
 from fks.actors.sentinel import Sentinel
-from fks.actors.trades import Trades
 from fks.domain.addresses import networks
-from fks.domain.errors import Fatal, Overloaded, Refusal
-from fks.domain.events import Kind, wakes
+from fks.domain.errors import Overloaded
+from fks.domain.events import Kind
 from fks.domain.gate import GateRules, gate_rules
-from fks.domain.messages import AccountStatus, Event, Look, Market, Ticker
+from fks.domain.messages import Event, Look
 from fks.domain.reload import changes, effective
 from fks.domain.retention import rules as retention_rules
 from fks.domain.secret import Secret
-from fks.domain.symbols import SymbolIndex
 from fks.infra.audit import AuditExporter
 from fks.infra.config import ConfigError, Loaded
 from fks.infra.credentials import ensure_secret
@@ -51,13 +49,12 @@ from fks.infra.listeners import Listeners
 from fks.infra.log import set_level
 from fks.infra.metrics import Metrics
 from fks.infra.notify_socket import NotifySocket
-from fks.kernel import Broadcast, Inbox, Latest, M, Make, Ref, Restart, in_thread, mailbox, supervise, sustain
+from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, in_thread, mailbox, supervise, sustain
 from fks.ledger import Journal, Write
 from fks.venues.accounts import AccountMaker
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
 BACKLOG_S = 0.5
-DESK_PRICE_AGE_S = 10.0
 REFUSAL_S = 3.0  # how long a refusal of the journal speaks against taking more
 
 log = structlog.get_logger(actor="supervisor")
@@ -85,8 +82,6 @@ class Daemon:
     wall: Callable[[], float] = field(default_factory=lambda: time.time)
     waiters: Waiters = field(default_factory=Waiters)
     events: Broadcast[Sequence[Event]] = field(default_factory=Broadcast)
-    crews: dict[str, Crew] = field(default_factory=dict)  # by account
-    statuses: dict[str, Latest[AccountStatus]] = field(default_factory=dict)
     reloading: trio.Lock = field(default_factory=trio.Lock)
     backlog: int = 0
     refused_at: float = float("-inf")  # by the journal, last: disk full or locked
@@ -95,16 +90,14 @@ class Daemon:
     stopping: trio.Event = field(default_factory=trio.Event)  # for the two servers
     closed: list[trio.Event] = field(default_factory=list)  # by them, when their last reply is out
     hurry: trio.CancelScope = field(default_factory=trio.CancelScope)
-    trades: Trades = field(init=False)
-    maker: AccountMaker = field(init=False)
+    crews: Crews = field(init=False)
     notifier: Notifier = field(init=False)
     front: Front = field(init=False)
     linter: Linter = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trades = Trades(self.journal, self._markets)
         self.notifier = Notifier(self.loaded.settings.notify)
-        self.maker = AccountMaker(
+        maker = AccountMaker(
             self.loaded.settings,
             self.store,
             self.journal,
@@ -112,6 +105,7 @@ class Daemon:
             wall=self.wall,
             meter=self.metrics,
         )
+        self.crews = Crews(self.journal, self.metrics, self.loaded.settings, maker)
 
     async def run(self, task_status: trio.TaskStatus[Running]) -> None:
         """The journal outlives everybody who writes to it."""
@@ -144,7 +138,7 @@ class Daemon:
         metrics_ref, metrics_inbox = mailbox("metrics", 256, tuple[Event, ...])
         observers = (
             self.waiters.observe,
-            self._wake,
+            self.crews.wake,
             self.events.publish,
             lambda _events: audit_ref.offer(Audit.LOOK),
             lambda events: metrics_ref.offer(tuple(events)),
@@ -165,7 +159,7 @@ class Daemon:
             journal=self.journal,
             wall=self.wall,
             disk=partial(disk_usage, self.loaded.journal_path, self.loaded.audit_path),
-            accounts=lambda: [crew.account for crew in self.crews.values()],
+            accounts=lambda: [crew.account for crew in self.crews.all()],
         )
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
         actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
@@ -175,17 +169,17 @@ class Daemon:
             Janitor,
             journal=self.journal,
             rules=lambda: retention_rules(self.loaded.settings),
-            markets=self._markets,
+            markets=self.crews.markets,
             exported=lambda: exporter.synced,
             wall=self.wall,
         )
         actors.start_soon(self._observe, make_janitor, janitor_inbox, Janitor.RESTART)
         for name in self.loaded.settings.exchanges:
-            await self._enlist(actors, name)
+            await self.crews.enlist(actors, name)
         common = (self.journal_ref, audit_ref, metrics_ref, self.notifier.ref, janitor_ref)
         pulled = self.metrics.pulled
-        pulled.accounts, pulled.unready = self.statuses, self._unready
-        pulled.mailboxes = lambda: (*common, *self._boxes())
+        pulled.accounts, pulled.unready = self.crews.statuses, self._unready
+        pulled.mailboxes = lambda: (*common, *self.crews.mailboxes())
         pulled.observers = {"metrics": lambda: metrics_ref.dropped, "events": lambda: self.events.dropped}
         pulled.secrets = lambda: self.loaded.settings.webhook.secrets
         actors.start_soon(self._watch_backlog)
@@ -194,18 +188,7 @@ class Daemon:
 
     def _make_notify(self, tasks: trio.Nursery) -> Notify:
         cell, told = self.notifier.settings, self.metrics.notified
-        return Notify(tasks, cell, self.journal, self.statuses, told, self.wall)
-
-    def _boxes(self) -> Iterator[Ref[Look]]:
-        return (ref for crew in self.crews.values() for ref in crew.mailboxes.values())
-
-    async def _enlist(self, actors: trio.Nursery, name: str) -> None:
-        """Take the account up. Raises Fatal for one that can never work as it is configured."""
-        account = await self.maker.make(name)
-        crew = Crew(account, self.loaded.settings, self.trades, self.metrics)
-        self.crews[name], self.statuses[name] = crew, account.status
-        self.metrics.expect(name, [ref.name for ref in crew.mailboxes.values()])
-        actors.start_soon(crew.run)
+        return Notify(tasks, cell, self.journal, self.crews.statuses, told, self.wall)
 
     async def _vital(self, nursery: trio.Nursery, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
         """An actor without which the daemon must not go on: giving up ends the process."""
@@ -214,17 +197,6 @@ class Daemon:
     async def _observe(self, make: Make[M], inbox: Inbox[M], policy: Restart) -> None:
         """One that only looks on: while it fails, trading goes on without it."""
         await sustain(make, inbox, policy, _observer_failed, on_restart=self.metrics.restarted)
-
-    def _wake(self, events: Sequence[Event]) -> None:
-        """The journal's fan-out: an offer that finds the mailbox full finds the same wake-up there."""
-        for event in events:
-            if event.kind == Kind.ALARM and event.account is None:
-                continue  # about an alert, not about an account
-            accounts = self.crews if event.account is None else (event.account,)
-            for actor in wakes(event.kind):
-                for account in accounts:
-                    if (crew := self.crews.get(account)) is not None:
-                        crew.mailboxes[actor].offer(Look())
 
     # --- the addresses
 
@@ -235,10 +207,10 @@ class Daemon:
         desk = make_desk(
             DeskDeps(
                 journal=self.journal,
-                accounts=self.statuses,
-                ticker=self._ticker,
-                prices=self._prices,
-                trades=self.trades,
+                accounts=self.crews.statuses,
+                ticker=self.crews.ticker,
+                prices=self.crews.prices,
+                trades=self.crews.trades,
                 lint=self.linter,
                 metrics=self.metrics.text,
                 unready=self._unready,
@@ -267,7 +239,7 @@ class Daemon:
             rules=rules,
             allow=networks(settings.webhook.allow),
             trusted_proxies=networks(settings.server.trusted_proxies),
-            indexes=self._index,
+            indexes=self.crews.index,
             waiters=self.waiters,
             metrics=self.metrics,
             unready=self._unready,
@@ -287,32 +259,10 @@ class Daemon:
         await actors.start(run)
 
     async def _tell_systemd(self) -> None:
-        await Sentinel(self.systemd, self.journal, self.statuses, self._unready).run()
+        await Sentinel(self.systemd, self.journal, self.crews.statuses, self._unready).run()
 
     def _secret(self, name: str) -> Secret:
         return ensure_secret(self.loaded.state_dir / name)
-
-    def _index(self, name: str) -> SymbolIndex | None:
-        """None: its markets are not loaded, or it is being taken up just now."""
-        return self.crews[name].account.index if name in self.crews else None
-
-    async def _ticker(self, name: str, symbol: str) -> Ticker:
-        account = self.crews[name].account if name in self.crews else None
-        if account is None or account.index is None:
-            raise Refusal("alert.account", f"there is no account {name[:60]!r} with markets", "exchange")
-        return await account.venue.ticker(account.index.resolve(symbol).symbol)
-
-    async def _prices(self, name: str, symbols: Collection[str]) -> dict[str, Decimal]:
-        """To look at: of an exchange that did not answer last time, nobody waits for a price."""
-        account = self.crews[name].account if name in self.crews else None
-        if account is None or account.index is None or not account.status.get().reachable:
-            return {}
-        return await account.quotes.all(symbols, DESK_PRICE_AGE_S)
-
-    def _markets(self) -> dict[str, Mapping[str, Market]]:
-        """Of the accounts that know theirs."""
-        accounts = {name: crew.account for name, crew in self.crews.items()}
-        return {name: one.venue.markets() for name, one in accounts.items() if one.index is not None}
 
     def _unready(self) -> list[str]:
         reasons = ["the daemon is stopping"] if self.draining else []
@@ -374,50 +324,17 @@ class Daemon:
         settings = self.loaded.settings
         set_level(settings.log.level)
         self.notifier.use(settings.notify)
-        self.maker.use(settings)
         rules = self._rules()
         self.linter.use(rules)
         self.front.use(
             rules, networks(settings.webhook.allow), networks(settings.server.trusted_proxies)
         )  # from here on no alert comes to an account that was removed
-        for name in found.removed:
-            actors.start_soon(self._dismiss, self.crews[name])
-        for name, crew in self.crews.items():
-            if name in settings.exchanges and name not in found.anew:
-                crew.use(settings)
-        async with trio.open_nursery() as accounts:
-            for name in (*found.anew, *found.added):
-                accounts.start_soon(self._take_up, actors, name)
+        await self.crews.use(settings, found, actors)
         for warning in new.warnings:
             log.warning("configuration", detail=warning)
         log.info("configuration_reloaded", **msgspec.to_builtins(found))
         if found.at_start:
             log.warning("restart_needed", keys=found.at_start, then="until then the old values hold")
-
-    async def _take_up(self, actors: trio.Nursery, name: str) -> None:
-        """Added, or with another exchange, key or market: what the account owes, the ledger says."""
-        if name in self.crews:
-            await self._stand_down(self.crews[name])
-        try:
-            await self._enlist(actors, name)
-        except Fatal as error:  # it was tried out, but files may change: as with an account that fails
-            log.error("account_not_taken_up", account=name, reason=str(error))  # noqa: TRY400 - the reason says it
-
-    async def _dismiss(self, crew: Crew) -> None:
-        """No alert reaches it any more; it goes when all that it owes has come to rest."""
-        crew.leaving = True
-        log.info("account_leaving", account=crew.account.name, then="its orders are followed to their end")
-        await crew.finish()
-        if self.crews.get(crew.account.name) is crew and crew.leaving:
-            await self._stand_down(crew)
-
-    async def _stand_down(self, crew: Crew) -> None:
-        name = crew.account.name
-        await crew.stop(self.loaded.settings.server.drain_s)
-        if self.crews.get(name) is crew:
-            del self.crews[name], self.statuses[name]
-            self.metrics.forget(name)
-        log.info("account_taken_down", account=name)
 
     # --- the end
 
@@ -427,7 +344,7 @@ class Daemon:
         self.draining = True
         self.waiters.close()
         self.stopping.set()
-        for crew in self.crews.values():
+        for crew in self.crews.all():
             crew.account.tell(ready=False, reason="the daemon is stopping")
         self.hurry.deadline = trio.current_time() + self.loaded.settings.server.drain_s
         with self.hurry:

@@ -337,7 +337,7 @@ def test_a_bad_configuration_at_reload_leaves_the_old_one(daemon: Daemon) -> Non
         daemon.config.write_text(good)
     assert signed(daemon, raw(id="after a bad reload")).status == 200
     daemon.reload()
-    daemon.await_event("configuration_checked")
+    daemon.await_event("configuration_reloaded")
 
 
 @pytest.mark.fault(60)
