@@ -39,7 +39,7 @@ def test_an_accounts_status_is_looked_up_at_the_scrape() -> None:
     assert value(metrics, "fks_circuit_breaker_state", account="binance") == 2
     assert value(metrics, "fks_unknown_orders", account="binance") == 3
     assert value(metrics, "fks_balance_free", account="binance", currency="USDT") == 1.5
-    assert value(metrics, "fks_balance_total", account="binance", currency="USDT") == 2
+    assert value(metrics, "fks_balance", account="binance", currency="USDT") == 2
     assert value(metrics, "fks_balance_updated_timestamp_seconds", account="binance") == 9
 
 
@@ -79,9 +79,9 @@ def test_an_account_with_a_thousand_currencies_is_cut() -> None:
     total = {f"C{number}": Decimal(number) for number in range(1000)}  # the first of it empty
     status = AccountStatus(account="a", type="binance", balance=Balance(free=total, total=total))
     metrics.pulled.accounts = {"a": Latest(status)}
-    shown = [line for line in metrics.text().decode().splitlines() if line.startswith("fks_balance_total{")]
+    shown = [line for line in metrics.text().decode().splitlines() if line.startswith("fks_balance{")]
     assert len(shown) == MAX_SERIES
-    assert value(metrics, "fks_balance_total", account="a", currency="C0") is None
+    assert value(metrics, "fks_balance", account="a", currency="C0") is None
 
 
 async def test_the_ledgers_facts_are_read_again_and_again() -> None:

@@ -1,10 +1,13 @@
 """The page of the metrics is true, and names in PromQL are found."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import metrics_table
+from fks.infra.metrics import Metrics
 from promql import names_in
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
@@ -12,6 +15,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 
 def test_the_page_of_the_metrics_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == metrics_table.page(), "see tests/metrics_table.py"
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool (Debian's prometheus) is not installed")
+def test_names_are_as_prometheus_would_have_them() -> None:
+    command, scrape = ["promtool", "check", "metrics"], Metrics("1", 0.0).text()
+    linted = subprocess.run(command, input=scrape, capture_output=True, check=False)
+    assert (linted.returncode, linted.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ SECTIONS: dict[str, tuple[Family, ...]] = {
             "account",
             "currency",
         ),
-        _gauge("balance_total", "follower", "As free, with what open orders hold", "account", "currency"),
+        _gauge("balance", "follower", "As balance_free, with what open orders hold", "account", "currency"),
         _gauge(
             "balance_updated_timestamp_seconds",
             "follower",

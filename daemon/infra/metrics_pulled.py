@@ -85,15 +85,15 @@ def _accounts(statuses: Sequence[AccountStatus]) -> Iterator[Metric]:
     yield one("unknown_orders", lambda status: status.unknown)
     yield one("balance_updated_timestamp_seconds", lambda status: status.balance_at)
     yield one("reconciled_timestamp_seconds", lambda status: status.reconciled_at)
-    for name in ("free", "total"):
+    for name, part in (("balance_free", "free"), ("balance", "total")):
         rows = (
             ((status.account, currency), float(amount))
             for status in statuses
             if status.balance is not None
-            for currency, amount in getattr(status.balance, name).items()
+            for currency, amount in getattr(status.balance, part).items()
             if status.balance.total.get(currency)
         )
-        yield _gauge(f"balance_{name}", rows)
+        yield _gauge(name, rows)
 
 
 def _orders(book: Book, accounts: Iterable[str]) -> Iterator[Metric]:
