@@ -65,8 +65,8 @@ def test_out_of_scope_is_403_and_recorded(daemon: Daemon) -> None:
         assert reply.status in (400, 403), reply
     reply = by(daemon, TV, strategy="grid")
     assert (reply.status, reply.json["code"]) == (403, "auth.scope")
-    told = [one for one in daemon.events() if one["event"] == "alert_rejected"][-1]
-    assert (told["code"], told["sender"]) == ("auth.scope", "tv")
+    told = [(one["code"], one["sender"]) for one in daemon.events() if one["event"] == "alert_rejected"]
+    assert ("auth.scope", "tv") in told  # said once: the second is a repetition
 
 
 def test_an_expired_secret_is_a_stranger_and_told_of_once(daemon: Daemon) -> None:
