@@ -128,10 +128,10 @@ def _reason(result: "apprise.AppriseResult") -> str:
 
 def scrub(reason: str, url: str) -> str:
     """`reason` on one line, and without any part of `url`."""
-    rest = url.partition("://")[2]
+    reason, rest = mask_text(reason), url.partition("://")[2]
     parts = {part for part in re.split(r"[/:@?&=#,;+]", rest) if len(part) >= _SHORTEST}
     parts |= {unquote(part) for part in parts}
     if parts:
         longest_first = sorted(parts, key=len, reverse=True)
         reason = re.sub("|".join(map(re.escape, longest_first)), MASK, reason, flags=re.IGNORECASE)
-    return mask_text(" ".join(reason.split()))[:_LONGEST]
+    return " ".join(reason.split())[:_LONGEST]
