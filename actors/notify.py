@@ -217,9 +217,7 @@ class Notify:
         return span.until > self._summarised
 
     async def _summarise(self, span: daily.Span, zone: tzinfo) -> bool:
-        """Whether it reached somebody. Noted after that: should the process end between the two, a summary
-        that comes twice does less harm than one that never comes.
-        """
+        """Whether it reached somebody."""
 
         def read(ledger: Reader) -> Message:
             unknown = [order for order in ledger.live_orders() if order.state is State.UNKNOWN]
@@ -228,21 +226,27 @@ class Notify:
 
         until = f"{datetime.fromtimestamp(span.until, zone):%Y-%m-%d %H:%M %Z}"
         message = await self.journal.read(read, within=READ_S)
-        arrived = {True: 0, False: 0}
 
         async def bring(courier: Courier) -> None:
-            arrived[await courier.bring(message)] += 1
+            if await courier.bring(message) and self._summarised != span.until:
+                self._summarised = span.until
+                await self._note_summary(span.until)
 
         async with trio.open_nursery() as all_of_them:
             for courier in self._couriers.values():
                 all_of_them.start_soon(bring, courier)
-        if not arrived[True]:
-            return False
-        self._summarised = span.until
-        await self.journal.write(
-            lambda ledger: ledger.note(Kind.SUMMARY_SENT, until=span.until, targets=arrived[True])
-        )
-        return True
+        return self._summarised == span.until
+
+    async def _note_summary(self, until: float) -> None:
+        """As soon as somebody has it, and not before: should the process end between the two, a summary that
+        comes twice does less harm than one that never comes.
+        """
+        try:
+            await self.journal.write(lambda ledger: ledger.note(Kind.SUMMARY_SENT, until=until))
+        except (Overloaded, trio.TooSlowError) as error:
+            log.warning(
+                "audit_record_lost", kind=Kind.SUMMARY_SENT, reason=str(error) or "the journal is slow"
+            )
 
 
 def _summarised(ledger: Reader) -> float | None:

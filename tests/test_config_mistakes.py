@@ -130,6 +130,14 @@ BAD = [
         "journal.url: is not a journal "
         "(write sqlite:NAME, relative to the state directory, or sqlite:/absolute/path)",
     ),
+    ('notify.on = ["filed"]', "notify.on[0]: is not a notification (did you mean filled?)"),
+    ('notify.daily_at = "8:00"', "notify.daily_at: is not a time of day (write HH:MM, such as 08:00)"),
+    (
+        'notify.timezone = "Mars/Olympus"',
+        "notify.timezone: is not a time zone of this machine (write Europe/Berlin, or nothing for UTC)",
+    ),
+    ("notify.per_minute = 0", "notify.per_minute: must be above 0 (raise it)"),
+    ("notify.digest_s = -1", "notify.digest_s: must be at least 0 (raise it)"),
     ('audit.path = "a\\u0000b"', "audit.path: holds a character that cannot be printed (remove it)"),
     (
         'symbols = { BTCUSD = "BTCUSDT" }',

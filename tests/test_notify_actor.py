@@ -76,7 +76,8 @@ class World:
 
     def make(self, tasks: trio.Nursery) -> Notify:
         cell, count = self.notifier.settings, lambda *told: self.counts.append(told)
-        return Notify(tasks, cell, self.journal, self.statuses, count, self.wall, self.open)
+        self.actor = Notify(tasks, cell, self.journal, self.statuses, count, self.wall, self.open)
+        return self.actor
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["World"]:
@@ -158,9 +159,20 @@ async def test_a_target_that_hangs_holds_up_no_other_and_no_memory(tmp_path: Pat
         for n in range(500):
             world.fill(n + 1)
             await trio.sleep(0.1)
+            assert len(world.actor._couriers[URL]._waiting) <= WAITING
         await trio.sleep(1)
         assert len(world.phones[OTHER].got) == 500
         assert world.counts.count(("json", "dropped")) == 500 - WAITING - 1
+        began = trio.current_time()
+        await world.notifier.take_leave()
+        assert trio.current_time() == began  # of it nothing is to be expected
+
+
+async def test_leave_is_not_waited_for_without_end(world: World) -> None:
+    world.phone.hangs = True
+    async with world.running():
+        world.fill()
+        await trio.sleep(1)
         began = trio.current_time()
         await world.notifier.take_leave()
         assert trio.current_time() - began == pytest.approx(FAREWELL_S)
@@ -179,6 +191,16 @@ async def test_settings_are_replaced_at_run_time(world: World) -> None:
     assert world.opened == [URL, OTHER, BAD]  # what stays is not opened again
     assert len(world.phone.got) == 1
     assert len(world.phones[OTHER].got) == 2
+
+
+async def test_what_comes_before_there_is_a_target_waits_for_one(tmp_path: Path) -> None:
+    world = World(tmp_path, urls=(BAD,))
+    async with world.running():
+        world.fill()
+        await trio.sleep(60)
+        world.notifier.use(NotifySettings(urls=(URL,)))
+        await trio.sleep(1)
+    assert world.phone.titles == ["bought 1 BTC/USDT at 100"]
 
 
 async def test_leave_is_taken_with_what_waits(tmp_path: Path) -> None:
@@ -251,6 +273,16 @@ async def test_a_restart_neither_repeats_nor_skips_it(tmp_path: Path) -> None:
             await trio.sleep(1)
         assert world.phone.titles == days(22, 23)
     assert world.journal.kinds().count(Kind.SUMMARY_SENT) == 2
+
+
+async def test_who_has_it_does_not_get_it_again_because_another_has_not(tmp_path: Path) -> None:
+    world = daily(tmp_path, urls=(URL, OTHER), daily_at="10:01")
+    await start(world)
+    world.phones[OTHER].fails = 1000
+    for _ in range(3):  # each life ends while it is still being tried
+        async with world.running():
+            await trio.sleep(65)
+    assert len(world.phone.got) == 1
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -48,8 +48,8 @@ class Courier:
                 await self._stirred.wait()
 
     async def idle(self) -> None:
-        """Return when nothing waits and nothing is on its way."""
-        while self._waiting or self._turn.locked():  # noqa: ASYNC110 - asked once, at the daemon's end
+        """Return when nothing waits and nothing is on its way, or nothing is to be expected of the target."""
+        while (self._waiting or self._turn.locked()) and not self._failing:  # noqa: ASYNC110 - asked once, at the daemon's end
             await trio.sleep(0.02)
 
     async def bring(self, message: Message) -> bool:
