@@ -55,22 +55,11 @@ class Crew:
     _ended: trio.Event = field(init=False, default_factory=trio.Event)
 
     def __post_init__(self) -> None:
-        self.outlook = self._make_outlook()
+        self.outlook = Outlook.of(self.account, self.settings, self.trades)
         for actor in self._makers():
             # one wake-up waits: a second would say nothing new
             name = f"{actor}/{self.account.name}"
             self.mailboxes[actor], self._inboxes[actor] = mailbox(name, 1, Look)
-
-    def _make_outlook(self) -> Outlook:
-        settings = self.settings
-        return Outlook(
-            self.account,
-            settings.sizing,
-            settings.risk,
-            self.trades,
-            settings.strategies,
-            settings.webhook.on_drift,
-        )
 
     def _makers(self) -> dict[str, tuple[Make[Look], Restart]]:
         account, risk, told = self.account, self.outlook.limits, self.told
@@ -106,7 +95,7 @@ class Crew:
         be done. Who sends is not: no request in flight is given up for a limit that has changed.
         """
         self.settings = settings
-        self.outlook = self._make_outlook()
+        self.outlook = Outlook.of(self.account, self.settings, self.trades)
         if self.account.index is not None:
             self.account.index = SymbolIndex(self.account.venue.markets(), settings.symbols)
         for actor in self.DECIDES:

@@ -96,7 +96,7 @@ def on_paper(settings: Settings, timeline: Sequence[Happening], quote: str) -> S
     written = {symbol: Steps(price_tick=tick_size(own)) for symbol, own in prices.items()}
     accounts = {
         name: replace(
-            AccountSettings(market=one.market, balance={quote: MONEY}) if one.type != "paper" else one,
+            one if one.type == "paper" else _as_paper(one, quote),
             type="paper", symbols=tuple(prices), prices={}, steps=written | one.steps, ticks="",
             marks_from="",
         )
@@ -110,6 +110,13 @@ def on_paper(settings: Settings, timeline: Sequence[Happening], quote: str) -> S
         wait_s=0.0,
     )
     return replace(settings, exchanges=accounts, webhook=door, notify=NotifySettings())
+
+
+def _as_paper(one: AccountSettings, quote: str) -> AccountSettings:
+    """What an account on a real exchange decides by stays its own."""
+    return AccountSettings(
+        market=one.market, balance={quote: MONEY}, sizing=one.sizing, risk=one.risk, leverage=one.leverage
+    )
 
 
 class StandingClock(trio.abc.Clock):

@@ -27,6 +27,7 @@ from fks.domain.messages import (
     Order,
     Position,
     Report,
+    Share,
     TradingRecord,
     TradingState,
 )
@@ -77,8 +78,16 @@ class Reader(Protocol):
         ...
 
     def exposure(self, account: str, now: float) -> Exposure: ...
-    def last_entry(self, account: str, symbol: str, since: float) -> float | None:
-        """When an order that may open a position was last sent after `since`; UTC seconds."""
+    def last_entry(
+        self, account: str, symbol: str, since: float, strategy: str | None = None
+    ) -> float | None:
+        """When an order that may open a position was last sent after `since`; UTC seconds. `strategy`: of its
+        orders only.
+        """
+        ...
+
+    def symbol_today(self, account: str, symbol: str, now: float) -> Share:
+        """What the account did in one market, without its position; as in `Exposure`."""
         ...
 
     def shares(self, account: str, symbol: str) -> dict[str, Decimal]:

@@ -76,7 +76,10 @@ def test_a_reversal_keeps_the_limits_of_the_new_position_alone() -> None:
     wish = intent("sell", amount=dec(4), position_size=dec(-2), **TURN)
     assert len(planned(wish, view(market(SWAP), position=dec(2)), limits)) == 2
     larger = intent("sell", amount=dec(5), position_size=dec(-3), **TURN)
-    assert refusal(larger, view(market(SWAP), position=dec(2)), limits) == "risk.max_position_notional"
+    decision = decide(larger, view(market(SWAP), position=dec(2)), Rules(limits=limits))
+    assert [one.leg for one in decision.orders] == [Leg.CLOSE]
+    assert decision.withheld is not None
+    assert decision.withheld.code == "risk.max_position_notional"
 
 
 def test_without_a_position_a_reversal_is_an_entry() -> None:

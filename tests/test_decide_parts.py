@@ -41,7 +41,7 @@ def test_a_part_of_the_coins_is_sold_whatever_the_alert_says_of_sizes() -> None:
     held = exposure({SPOT: dec(2)})
     alert = intent("close", share=dec("0.5"), percent=dec(5), price=dec(90))
     (part,) = planned(alert, view(exposure=held, total_base=dec(2), free_base=dec(2)))
-    assert (part.side, part.amount, part.reduce_only) == (Side.SELL, dec(1), False)
+    assert (part.side, part.amount, part.reduce_only) == (Side.SELL, dec(1), True)
 
 
 def test_a_part_of_nothing_is_refused() -> None:

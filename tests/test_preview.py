@@ -27,8 +27,8 @@ def told(**fields: Any) -> dict[str, Any]:
     ("fields", "line"),
     [
         ({}, "buys BTCUSDT, at market"),
-        ({}, "size: as [sizing] says"),
-        ({"strategy": "trend"}, "size: as [strategies.trend] says"),
+        ({}, "size: as the account's own sizing and [sizing] say"),
+        ({"strategy": "trend"}, "size: as [strategies.trend], the account's own sizing and [sizing] say"),
         ({"sizing": {"pct": 0.1}}, "size: as the alert's own sizing says"),
         ({"amount": "0.50"}, "size: 0.5 in base units"),
         ({"notional": 100}, "size: for 100 of the quote currency"),

@@ -6,11 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from decide_cases import planned, refusal
-from fks.domain import risk_entry
 from fks.domain.decide import decide
 from fks.domain.errors import Refusal
 from fks.domain.orders import Leg, OrderType, Side, State
-from fks.domain.settings import RiskSettings, SizeLimits
+from fks.domain.settings import Limits, RiskSettings
 from fks.domain.view import Rules
 from makers import NOW, SPOT, SWAP, dec, exposure, intent, market, order, view
 
@@ -152,10 +151,6 @@ def test_an_entry_on_its_way_begins_the_pause_and_an_exit_does_not() -> None:
         assert code(given, {"exposure": exposure(live=(live,))}) == expected
 
 
-def test_every_code_is_one_of_those_that_let_a_reversal_close() -> None:
-    assert {code for code, *_ in BINDING} - {"risk.no_price"} == risk_entry.CODES
-
-
 def test_of_several_entries_the_newest_begins_the_pause() -> None:
     resting = order("e", symbol=SWAP, state=State.OPEN, created_at=NOW - 300)
     known = {"exposure": exposure(live=(resting,)), "last_entry": NOW - 59}
@@ -169,7 +164,7 @@ def test_of_several_entries_the_newest_begins_the_pause() -> None:
 def test_a_market_has_limits_beside_the_accounts() -> None:
     own = limits(
         max_order_notional=dec(1000),
-        symbols={SPOT: SizeLimits(max_order_notional=dec(500), max_position_notional=dec(800))},
+        symbols={SPOT: Limits(max_order_notional=dec(500), max_position_notional=dec(800))},
     )
     held = view(exposure=exposure({SPOT: dec(4)}), price=dec(100))
     assert planned(intent(amount=dec(4)), held, own)
@@ -180,7 +175,7 @@ def test_a_market_has_limits_beside_the_accounts() -> None:
 
 
 def test_a_markets_open_orders_are_its_own() -> None:
-    own = limits(symbols={SWAP: SizeLimits(max_open_orders=1)})
+    own = limits(symbols={SWAP: Limits(max_open_orders=1)})
     other = order("o", state=State.OPEN)
     assert code(own, {"exposure": exposure(live=(other,))}) is None
     same = replace(other, symbol=SWAP)

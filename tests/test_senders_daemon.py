@@ -80,7 +80,7 @@ def test_an_expired_secret_is_a_stranger_and_told_of_once(daemon: Daemon) -> Non
 def test_a_strategys_own_limit_holds_beside_the_accounts(daemon: Daemon) -> None:
     reply = by(daemon, TV, amount=0.02, id="big")
     assert (reply.status, reply.json["reason"]) == (422, "risk.max_position_notional"), reply
-    assert "strategy 'trend'" in reply.json["detail"]
+    assert "strategy trend" in reply.json["detail"]
     assert by(daemon, SECRET.reveal(), strategy="grid", amount=0.02, id="free").status == 200
 
 

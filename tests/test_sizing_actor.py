@@ -11,7 +11,7 @@ from fakes import BTC, FakeVenue, wall
 from fks.domain.errors import Transient
 from fks.domain.messages import Intent, Position, Ticker, TradingState
 from fks.domain.orders import Leg, Side, State
-from fks.domain.settings import KellySettings, RiskSettings, SizeLimits, SizingSettings
+from fks.domain.settings import KellySettings, Limits, RiskSettings, SizingSettings
 from rig import Rig, until
 
 BY_RANGE = SizingSettings(method="volatility_adjusted", risk_pct=Decimal("0.02"), atr_period=14)
@@ -136,7 +136,7 @@ async def test_a_pause_between_entries_outlasts_their_fills_and_lets_exits_pass(
 async def test_an_entry_waits_for_the_price_that_a_limit_asks_for_and_an_exit_does_not(
     tmp_path: Path,
 ) -> None:
-    own = {"BTC/USDT": SizeLimits(max_order_notional=Decimal(1000))}
+    own = {"BTC/USDT": Limits(max_order_notional=Decimal(1000))}
     for number, limits in enumerate((RiskSettings(max_price_age_s=10), RiskSettings(symbols=own))):
         venue = FakeVenue()
         (tmp_path / str(number)).mkdir()

@@ -29,6 +29,7 @@ def check() -> None:
         remarks = [account.type, account.market, account.mode]
         remarks += ["testnet"] if account.testnet else []
         remarks += ["default"] if name == settings.default_exchange else []
+        remarks += [f"its own {key}" for key in ("sizing", "risk") if getattr(account, key)]
         click.echo(f"account        {name}: {', '.join(remarks)}")
     for secret in settings.webhook.secrets:
         click.echo(f"secret         {secret.name}: {_reach(secret.accounts, secret.strategies)}")

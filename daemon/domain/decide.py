@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fks.domain import risk, risk_entry, shares, sizing, strategy
+from fks.domain import risk, risk_bounds, risk_entry, shares, sizing, strategy
 from fks.domain.alerts import Action, Alert
 from fks.domain.errors import Refusal
 from fks.domain.making import check_amount, check_minimum, make_order, on_grid, protection_of
@@ -93,8 +93,8 @@ def _take(step: Step, intent: Intent, view: View, rules: Rules) -> Planned:
             told = view if view.position is not None else replace_view(view, position=_booked(view))
             return _reverse(replace(intent, alert=alert), told, rules)
         case Change.REDUCE:
-            exit_only = view.market.kind != "spot"
-            alert = replace(alert, reduce_only=exit_only, take_profit=(), stop_loss=None)
+            out = view.market.kind != "spot" or step.side is Side.SELL
+            alert = replace(alert, reduce_only=out, take_profit=(), stop_loss=None)
             return _enter(replace(intent, alert=alert), view, rules, most=step.most)
     if view.market.kind == "spot" and step.side is Side.SELL:
         raise Refusal("order.unsupported", "a spot account holds no short positions", "market_position")
@@ -135,7 +135,7 @@ def _close_part(intent: Intent, view: View, rules: Rules) -> Planned:
         amount=abs(held) * (alert.share or 1),
         notional=None,
         percent=None,
-        reduce_only=view.market.kind != "spot",
+        reduce_only=True,  # on spot too: it is a way out, and passes as one
         take_profit=(),
         stop_loss=None,
     )
@@ -202,7 +202,7 @@ def _reverse(intent: Intent, view: View, rules: Rules) -> Planned:
     try:
         entering = _enter(intent, after, rules)
     except Refusal as refusal:
-        if refusal.code not in risk_entry.CODES:
+        if not refusal.code.startswith("risk."):
             raise
         return replace(closing, withheld=refusal)  # the way out is nobody's to refuse
     close, (entry, *legs) = closing.orders[0], entering.orders
@@ -226,12 +226,14 @@ def _enter(
     check_amount(entry.amount, wanted, view, reference)
     if rules.own is not None:
         _check_opposed(view, known, entry)
-        risk.check_limits(entry, view.price, known.exposure, rules.own, f"strategy {entry.strategy!r}")
     if _only_reduces(view, entry):
         entry = replace(entry, reduce_only=True)
     risk.check_trading(view.trading, view.exposure, entry)
-    risk_entry.check(entry, alert, view, rules.limits)
-    risk.check(entry, view.price, view.exposure, rules.limits)
+    bounds = tuple(risk_bounds.bounds(view, rules, entry.strategy))
+    for bound in bounds:
+        risk_entry.check(entry, alert, view, bound)
+    for bound in bounds:
+        risk.check(entry, view.price, bound.exposure, bound.limits, bound.whose)
     way = make_way(_in_the_way(entry, view))
     return Planned((entry, *protection_of(intent, view, entry, reference)), way.cancel, way.add)
 
@@ -274,10 +276,15 @@ def _entry(
         time_in_force=alert.time_in_force,
         post_only=alert.post_only,
         reduce_only=alert.reduce_only,
-        leverage=alert.leverage,
+        leverage=alert.leverage or _usual_leverage(alert, view, rules),
         margin_mode=alert.margin_mode,
     )
     return entry, wanted, reference
+
+
+def _usual_leverage(alert: Alert, view: View, rules: Rules) -> int | None:
+    opens = view.market.kind != "spot" and not alert.reduce_only
+    return rules.leverage or None if opens else None
 
 
 def _check_opposed(view: View, known: View, entry: Order) -> None:

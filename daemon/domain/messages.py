@@ -108,10 +108,13 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Balance(Struct, frozen=True):
-    """Per currency; `free` can be spent now, `total` includes what open orders hold."""
+    """Per currency; `free` can be spent now, `total` includes what open orders hold. `gains`: the profit of
+    open positions, below zero a loss, where `total` does not hold it.
+    """
 
     free: dict[str, Decimal]
     total: dict[str, Decimal]
+    gains: dict[str, Decimal] = field(default_factory=dict)
 
 
 class Position(Struct, frozen=True, kw_only=True):

@@ -102,7 +102,8 @@ def _size(alert: Alert, rules: gate.GateRules) -> str:
     own = rules.strategies.get(alert.strategy or "")
     if alert.sizing:
         return "as the alert's own sizing says"
-    return f"as [strategies.{alert.strategy}] says" if own and own.sizing else "as [sizing] says"
+    of_strategy = f"[strategies.{alert.strategy}], " if own and own.sizing else ""
+    return f"as {of_strategy}the account's own sizing and [sizing] say"
 
 
 def _target(target: Target) -> str:

@@ -14,7 +14,7 @@ from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure, Order, TradingState
 from fks.domain.money import ZERO, plain, rough
 from fks.domain.orders import OrderType, Side, State
-from fks.domain.settings import Limits, RiskSettings, SizeLimits
+from fks.domain.settings import Limits
 
 
 def position_after(exposure: Exposure, order: Order) -> Decimal:
@@ -82,36 +82,27 @@ def effective_trading(states: Mapping[str | None, TradingState], account: str) -
 def check_trading(state: TradingState, exposure: Exposure, order: Order) -> None:
     """Raises Refusal when the trading state does not allow this order."""
     if state is TradingState.HALTED and not is_exit(order):
-        raise Refusal("risk.halted", "trading is halted: `fks resume` allows entries again")
+        detail = "trading is halted: only `close` and reduce_only orders pass, until `fks resume`"
+        raise Refusal("risk.halted", detail)
     if state is TradingState.REDUCE and not reduces(exposure, order):
         raise Refusal("risk.reduce_only", "only what reduces a position is allowed: `fks resume` ends that")
 
 
-def check(order: Order, price: Decimal | None, exposure: Exposure, limits: RiskSettings) -> None:
-    """Raises Refusal naming the limit, with the numbers. What only reduces always passes."""
-    if not reduces(exposure, order):
-        _check_deviation(order, price, limits)
-        check_limits(order, price, exposure, limits)
-        own = limits.symbols.get(order.symbol)
-        if own is not None:
-            same = tuple(live for live in exposure.live if live.symbol == order.symbol)
-            _check_size(order, price, replace(exposure, live=same), own, order.symbol)
-
-
-def check_limits(
+def check(
     order: Order, price: Decimal | None, exposure: Exposure, limits: Limits, whose: str = "account"
 ) -> None:
-    """As `check`, of the limits that an account and a strategy may have; `exposure` is the same one's."""
+    """Raises Refusal naming the limit, with the numbers. What only reduces always passes. `exposure` is that
+    of the limits' owner: the account, a strategy on it, or the account's in one market.
+    """
     if reduces(exposure, order):
         return
+    _check_deviation(order, price, limits, whose)
     _check_loss(exposure, limits, whose)
     _check_rate(exposure, limits, whose)
     _check_size(order, price, exposure, limits, whose)
 
 
-def _check_size(
-    order: Order, price: Decimal | None, exposure: Exposure, limits: SizeLimits, whose: str
-) -> None:
+def _check_size(order: Order, price: Decimal | None, exposure: Exposure, limits: Limits, whose: str) -> None:
     entries = sum(not is_exit(live) for live in exposure.live)
     most = limits.max_open_orders
     if most and entries >= most:
@@ -146,7 +137,7 @@ def _check_rate(exposure: Exposure, limits: Limits, whose: str) -> None:
         raise Refusal("risk.max_orders_per_minute", detail)
 
 
-def _check_deviation(order: Order, price: Decimal | None, limits: RiskSettings) -> None:
+def _check_deviation(order: Order, price: Decimal | None, limits: Limits, whose: str) -> None:
     if not limits.max_price_deviation or order.type is not OrderType.LIMIT or not (order.price and price):
         return
     # Both ways: a digit too few is as much a slip as a digit too many.
@@ -155,7 +146,7 @@ def _check_deviation(order: Order, price: Decimal | None, limits: RiskSettings) 
         raise Refusal(
             "risk.max_price_deviation",
             f"the limit price {plain(order.price)} is {deviation:.2%} away from the last price "
-            f"{plain(price)}; the limit is {limits.max_price_deviation:.2%}",
+            f"{plain(price)}; the {whose}'s limit is {limits.max_price_deviation:.2%}",
             "price",
         )
 

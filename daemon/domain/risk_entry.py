@@ -10,74 +10,71 @@ from fks.domain.errors import Refusal
 from fks.domain.messages import Order
 from fks.domain.money import plain
 from fks.domain.orders import OrderType, Side
-from fks.domain.settings import RiskSettings
+from fks.domain.risk_bounds import Bound
+from fks.domain.settings import Limits, StrategyLimits
 from fks.domain.view import View
 
-CODES = frozenset(
-    f"risk.{name}"
-    for name in (
-        "denied",
-        "not_allowed",
-        "hours",
-        "max_leverage",
-        "cooldown",
-        "stale_price",
-        "max_slippage",
-    )
-)
 
-
-def needs_price(alert: Alert, limits: RiskSettings) -> bool:
+def needs_price(alert: Alert, limits: Limits) -> bool:
     """Whether `check` asks for the last price."""
     slips = alert.order_type is OrderType.MARKET and alert.price is not None
     return bool(limits.max_price_age_s or (limits.max_slippage and slips))
 
 
-def check(order: Order, alert: Alert, view: View, limits: RiskSettings) -> None:
+def check(order: Order, alert: Alert, view: View, bound: Bound) -> None:
     """Raises Refusal naming the limit, with the numbers. What only reduces always passes."""
-    if not _enters(order) or risk.reduces(view.exposure, order):
+    limits, whose = bound.limits, bound.whose
+    if not _enters(order) or risk.reduces(bound.exposure, order):
         return
-    _check_market(order, limits)
+    if isinstance(limits, StrategyLimits):
+        _check_market(order, limits, whose)
     if limits.hours and not risk_hours.within(limits.hours, view.now):
         hours = ", ".join(limits.hours)
-        raise Refusal("risk.hours", f"entries are allowed in these hours (UTC) only: {hours}")
-    _check_leverage(order, view, limits)
-    _check_cooldown(order, view, limits)
+        raise Refusal("risk.hours", f"the {whose}'s entries are allowed in these hours (UTC) only: {hours}")
+    _check_leverage(order, view, limits.max_leverage, whose)
+    _check_cooldown(order, view, bound)
     if needs_price(alert, limits):
         _check_price(order, alert, view, limits)
 
 
-def _check_market(order: Order, limits: RiskSettings) -> None:
+def _check_market(order: Order, limits: StrategyLimits, whose: str) -> None:
     if order.symbol in limits.denied:
-        raise Refusal("risk.denied", f"{order.symbol} is in risk.denied: no entries", "symbol")
+        raise Refusal("risk.denied", f"{order.symbol} is in the {whose}'s risk.denied: no entries", "symbol")
     if limits.allowed and order.symbol not in limits.allowed:
         allowed = ", ".join(limits.allowed)
-        raise Refusal("risk.not_allowed", f"{order.symbol} is not in risk.allowed: {allowed}", "symbol")
+        detail = f"{order.symbol} is not in the {whose}'s risk.allowed: {allowed}"
+        raise Refusal("risk.not_allowed", detail, "symbol")
 
 
-def _check_leverage(order: Order, view: View, limits: RiskSettings) -> None:
-    most = limits.max_leverage
+def _check_leverage(order: Order, view: View, most: int, whose: str) -> None:
     if not most or view.market.kind == "spot":
         return
-    if order.leverage is None:  # what is set at the exchange may be anything
-        detail = f"an entry must name its leverage, because risk.max_leverage is {most}: send leverage"
+    leverage = order.leverage or view.features.leverage
+    if leverage is None:  # what is set at the exchange may be anything
+        detail = (
+            f"the {whose}'s limit is {most}, and what is set at the exchange is not known: send leverage, "
+            f"or set exchanges.{order.account}.leverage"
+        )
         raise Refusal("risk.max_leverage", detail, "leverage")
-    if order.leverage > most:
-        detail = f"the leverage would be {order.leverage}, the account's limit is {most}"
+    if leverage > most:
+        detail = f"the leverage would be {leverage}, the {whose}'s limit is {most}"
         raise Refusal("risk.max_leverage", detail, "leverage")
 
 
-def _check_cooldown(order: Order, view: View, limits: RiskSettings) -> None:
-    if not limits.cooldown_s:
+def _check_cooldown(order: Order, view: View, bound: Bound) -> None:
+    pause = bound.limits.cooldown_s
+    if not pause:
         return
-    known = [one.created_at for one in view.exposure.live if one.symbol == order.symbol and _enters(one)]
-    if view.last_entry is not None:
-        known.append(view.last_entry)
+    known = [one.created_at for one in bound.exposure.live if one.symbol == order.symbol and _enters(one)]
+    if bound.last_entry is not None:
+        known.append(bound.last_entry)
     if not known:
         return
     ago = max(0.0, view.now - max(known))  # the clock may have been set back
-    if ago < limits.cooldown_s:
-        detail = f"the last entry in {order.symbol} was {ago:.1f} s ago; the pause is {limits.cooldown_s:g} s"
+    if ago < pause:
+        detail = (
+            f"the last entry in {order.symbol} was {ago:.1f} s ago; the {bound.whose}'s pause is {pause:g} s"
+        )
         raise Refusal("risk.cooldown", detail)
 
 
@@ -86,7 +83,7 @@ def _enters(order: Order) -> bool:
     return not is_exit(order) and (order.side is Side.BUY or ":" in order.symbol)
 
 
-def _check_price(order: Order, alert: Alert, view: View, limits: RiskSettings) -> None:
+def _check_price(order: Order, alert: Alert, view: View, limits: Limits) -> None:
     if view.price is None:
         raise Refusal("risk.no_price", "there is no price to check the limits with: try again later")
     age = 0.0 if view.price_time is None else view.now - view.price_time

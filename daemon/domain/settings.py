@@ -105,38 +105,68 @@ class SizingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kelly: KellySettings = KellySettings()
 
 
-class SizeLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """0 means no limit. Money in the account's quote currency."""
+class KellyChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As `KellySettings`; what is None is as it was."""
+
+    win_rate: Decimal | None = None
+    payoff: Decimal | None = None
+    fraction: Decimal | None = None
+    estimate: bool | None = None
+    min_trades: int | None = None
+
+
+class SizingChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an account, a strategy or an alert says of its size; what is None is as it was.
+
+    They are laid over `[sizing]` in that order, key by key, so the most specific wins
+    (`domain.sizing.laid_over`).
+    """
+
+    method: SizingMethod | None = None
+    pct: Decimal | None = None
+    risk_pct: Decimal | None = None
+    amount: Decimal | None = None
+    notional: Decimal | None = None
+    target: Decimal | None = None
+    atr_period: int | None = None
+    atr_timeframe: str | None = None
+    atr_multiplier: Decimal | None = None
+    nan: Literal["ffill", "bfill", "interpolate", "drop"] | None = None
+    kelly: KellyChanges | None = None
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of an account, of a strategy on it, or of one market; they hold beside each other. 0 means no limit.
+
+    Money is in the account's quote currency. `hours`: see `domain.risk_hours`; none is always.
+    `max_slippage`: how much worse than the alert's price the last one may be for a market order, a share.
+    """
 
     max_order_notional: Decimal = ZERO
     max_position_notional: Decimal = ZERO
     max_open_orders: int = 0
-
-
-class Limits(SizeLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of an account, or of a strategy."""
-
     max_orders_per_minute: int = 0
     max_daily_loss: Decimal = ZERO
-
-
-class RiskSettings(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of each account.
-
-    `symbols`: limits of one market beside the account's. `allowed`, `denied`: markets; `denied` wins, and no
-    `allowed` is all. `hours`: see `domain.risk_hours`; none is always. `max_slippage`: how much worse than
-    the alert's price the last one may be for a market order, a share of it.
-    """
-
-    max_price_deviation: Decimal = Decimal("0.05")
+    max_price_deviation: Decimal = ZERO
     max_slippage: Decimal = ZERO
     max_price_age_s: float = 0.0
     max_leverage: int = 0
     cooldown_s: float = 0.0  # between two entries in one symbol
     hours: tuple[str, ...] = ()
+
+
+class StrategyLimits(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`allowed`, `denied`: markets; `denied` wins, and no `allowed` is all."""
+
     allowed: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
-    symbols: dict[str, SizeLimits] = field(default_factory=dict)
+
+
+class RiskSettings(StrategyLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of each account. `symbols`: limits of one market beside the account's."""
+
+    max_price_deviation: Decimal = Decimal("0.05")
+    symbols: dict[str, Limits] = field(default_factory=dict)
     unprotected_s: float = 30.0
     on_unprotected: Literal["alarm", "close"] = "alarm"
     max_drawdown: Decimal = ZERO
@@ -149,13 +179,13 @@ class StrategySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One `[strategies.NAME]`: where it trades, how much, up to which limits, and who may send for it.
 
     `exchanges`: its accounts, all of them where an alert names none; empty: any, default
-    `default_exchange`. `sizing` replaces the global one. `risk` holds beside the account's limits and
-    counts this strategy's own orders and positions. `secret` may trade this strategy only.
+    `default_exchange`. `sizing` is laid over the account's. `risk` holds beside the account's limits, on each
+    account, and counts this strategy's own orders and positions. `secret` may trade this strategy only.
     """
 
     exchanges: tuple[str, ...] = ()
-    sizing: SizingSettings | None = None
-    risk: Limits = Limits()
+    sizing: SizingChanges | None = None
+    risk: StrategyLimits = StrategyLimits()
     secret: Secret | None = None
     on_drift: OnDrift | None = None
 
@@ -202,7 +232,11 @@ class Steps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[exchanges.NAME]`: an exchange type and its keys. The paper fields only matter to `paper`."""
+    """One `[exchanges.NAME]`: an exchange type and its keys. The paper fields only matter to `paper`.
+
+    `sizing` is laid over the global one; of `risk`, infra.config fills in what the table does not say.
+    `leverage`: of entries in a contract that name none; 0: as it is set at the exchange.
+    """
 
     type: str = ""  # a ccxt id, or "paper"; infra.config fills in the table's own name
     api_key: Secret = Secret("")
@@ -224,6 +258,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     breaker: BreakerRules = BreakerRules()
     rate: AccountRate = AccountRate()
     mode: Literal["live", "dry_run"] = "live"
+    leverage: int = 0
+    sizing: SizingChanges | None = None
+    risk: RiskSettings | None = None
     balance: dict[str, Decimal] = field(default_factory=dict)
     fee: Decimal = Decimal("0.001")
     maker_fee: Decimal | None = None  # of a fill at the order's own resting price; default: fee

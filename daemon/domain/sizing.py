@@ -9,6 +9,8 @@ from typing import Any, assert_never
 
 import msgspec
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from fks.domain import kelly
 from fks.domain.alerts import Action, Alert, Target
@@ -16,10 +18,24 @@ from fks.domain.candles import COLUMNS, Table, average_true_range, filled, secon
 from fks.domain.errors import Refusal
 from fks.domain.messages import Balance, Market
 from fks.domain.money import ZERO, parse_decimal, plain
-from fks.domain.settings import KellySettings, SizingSettings
+from fks.domain.settings import KellySettings, SizingChanges, SizingSettings
 from fks.domain.trades import RoundTrip
 
 _MOST_CANDLES = 1000  # that exchanges tell at once
+
+
+def laid_over(rules: SizingSettings, changes: SizingChanges | None) -> SizingSettings:
+    """`rules` with what `changes` says, key by key; Kelly's numbers too."""
+    if changes is None:
+        return rules
+    said = _said(changes)
+    if changes.kelly is not None:
+        said["kelly"] = replace(rules.kelly, **_said(changes.kelly))
+    return replace(rules, **said)
+
+
+def _said(changes: Struct) -> dict[str, Any]:
+    return {name: value for name, value in asdict(changes).items() if value is not None}
 
 
 def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
@@ -28,7 +44,7 @@ def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
         return rules
     given = dict(alert.sizing)
     for name, value in given.items():
-        if name not in SizingSettings.__struct_fields__:
+        if name not in SizingChanges.__struct_fields__:
             raise Refusal("alert.schema", f"sizing has the unknown key {name[:40]!r}", "sizing")
         if name == "kelly" and isinstance(value, dict):
             given[name] = {
@@ -37,9 +53,8 @@ def effective_rules(alert: Alert, rules: SizingSettings) -> SizingSettings:
             }
         elif name not in ("method", "atr_timeframe", "nan", "kelly"):
             given[name] = _number(name, value)
-    merged: dict[str, Any] = msgspec.structs.asdict(rules) | given
     try:
-        result = msgspec.convert(merged, SizingSettings)
+        result = laid_over(rules, msgspec.convert(given, SizingChanges))
     except msgspec.ValidationError as error:
         raise Refusal("alert.schema", f"sizing: {error}", "sizing") from None
     _check_shares(result)
@@ -101,10 +116,10 @@ def candle_count(rules: SizingSettings) -> int:
 
 
 def equity(balance: Balance, quote: str, last_prices: dict[str, Decimal]) -> Decimal:
-    """Cash plus holdings, in `quote`. `last_prices` by base currency; what has no price counts nothing:
-    a size is then too small rather than too large.
+    """Cash, the profit of open positions, and holdings, in `quote`. `last_prices` by base currency; what has
+    no price counts nothing: a size is then too small rather than too large.
     """
-    cash = balance.total.get(quote, ZERO)
+    cash = balance.total.get(quote, ZERO) + balance.gains.get(quote, ZERO)
     return cash + sum(
         (
             amount * last_prices[currency]

@@ -18,6 +18,7 @@ class Features(Struct, frozen=True, kw_only=True):
     `lag_s`: how long an executed order may be invisible to look-ups.
     `attached_protection`: all legs travel with their entry, and the exchange links them from then on.
     `attached_stop`: a market entry's stop loss travels with it; once it is there it is an order like others.
+    `leverage`: what an entry in a contract has that names none; None: whatever is set at the exchange.
     """
 
     order_types: frozenset[str] = frozenset({"market", "limit"})
@@ -26,6 +27,7 @@ class Features(Struct, frozen=True, kw_only=True):
     oco: bool = False
     window_s: float | None = None
     lag_s: float = 0.0
+    leverage: int | None = None
 
     def carries_stop(self, entry: Order) -> bool:
         """Only one that is filled at once: the stop comes to life when nothing of it is left to fill."""

@@ -6,21 +6,22 @@ from decimal import Decimal
 from msgspec import Struct
 
 from fks.domain.candles import Table
-from fks.domain.messages import Exposure, Market, TradingState
-from fks.domain.settings import Limits, OnDrift, RiskSettings, SizingSettings
+from fks.domain.messages import Exposure, Market, Share, TradingState
+from fks.domain.settings import OnDrift, RiskSettings, SizingSettings, StrategyLimits
 from fks.domain.trades import RoundTrip
 from fks.domain.venue import Features
 
 
 class Rules(Struct, frozen=True):
     """What is configured for an alert. `own`: the limits of its strategy, where that has a table: then it
-    closes and cancels only what is its own.
+    closes and cancels only what is its own. `leverage`: of entries that name none; 0: the exchange's.
     """
 
     size: SizingSettings = SizingSettings()
     limits: RiskSettings = RiskSettings()
-    own: Limits | None = None
+    own: StrategyLimits | None = None
     on_drift: OnDrift = "alarm"
+    leverage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +43,7 @@ class View:
     position: Decimal | None = None  # the exchange's own, of contracts
     price_time: float | None = None  # None: the exchange does not tell when the last trade was
     last_entry: float | None = None  # when an entry in this symbol was last sent, asked for a pause only
+    own_last_entry: float | None = None  # the same of the alert's strategy
+    symbol_today: Share | None = None  # what the account did in this market; asked for limits of it only
     trips: tuple[RoundTrip, ...] = ()  # the strategy's own closed ones, newest first; as candles
     candles: Table | None = None  # closed, on their grid; asked for a size by volatility only

@@ -6,13 +6,13 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from fks.domain.errors import Fatal
-from fks.domain.settings import AccountSettings, Settings
+from fks.domain.settings import AccountSettings, RiskSettings, Settings
 from fks.infra.config_decode import Decoder, join, nearest
 from fks.infra.config_document import parse_toml, parse_yaml
 from fks.infra.config_rules import unreasonable
@@ -24,6 +24,8 @@ INSTALLED = DEFAULT_PATHS[
     1
 ].parent  # where systemd/fks.service and fks@.service have their configurations ...
 STATE = Path("/var/lib")  # ... and their state
+
+S = TypeVar("S", bound=Struct)
 
 PAPER = "paper"
 _ACCOUNT = re.compile(r"exchanges(\.[^.]+)?")
@@ -153,9 +155,11 @@ def _complete(settings: Settings, raw: Mapping[str, Any], decoder: Decoder) -> S
     """What the file leaves open: an account's type, the paper account's money, the default account."""
     given = raw.get("exchanges")
     given = given if isinstance(given, Mapping) else {}
-    accounts = {name: _complete_account(name, one, given) for name, one in settings.exchanges.items()}
+    accounts = {
+        name: _complete_account(name, one, given, settings.risk) for name, one in settings.exchanges.items()
+    }
     if not given and "exchanges" not in decoder.failed and settings.default_exchange == PAPER:
-        accounts = {PAPER: _complete_account(PAPER, AccountSettings(), {})}
+        accounts = {PAPER: _complete_account(PAPER, AccountSettings(), {}, settings.risk)}
     default = settings.default_exchange
     if "default_exchange" not in raw and default not in accounts and len(accounts) == 1:
         default = next(iter(accounts))
@@ -163,16 +167,34 @@ def _complete(settings: Settings, raw: Mapping[str, Any], decoder: Decoder) -> S
     return replace(settings, exchanges=accounts, default_exchange=default, webhook=hook)
 
 
-def _complete_account(name: str, account: AccountSettings, given: Mapping[Any, Any]) -> AccountSettings:
-    account = replace(account, type=account.type or name)
+def _complete_account(
+    name: str, account: AccountSettings, given: Mapping[Any, Any], risk: RiskSettings
+) -> AccountSettings:
+    account, written = replace(account, type=account.type or name), given.get(name, {})
+    if account.risk is not None:
+        account = replace(account, risk=_laid_over(risk, account.risk, written["risk"]))
     if account.type != PAPER:
         return account
-    written = given.get(name, {})
     return replace(
         account,
         balance=account.balance if "balance" in written else dict(_PAPER_BALANCE),
         prices=account.prices if "prices" in written else dict(_PAPER_PRICES),
     )
+
+
+def _laid_over(below: S, own: S, written: Mapping[Any, Any]) -> S:
+    """`below` with what is `written` of `own`, key by key: who changes one limit keeps the others."""
+    said: dict[str, Any] = {}
+    for key in written.keys() & set(own.__struct_fields__):
+        value = getattr(own, key)
+        if isinstance(value, dict):
+            known = getattr(below, key)
+            value = known | {
+                name: _laid_over(known[name], one, written[key][name]) if name in known else one
+                for name, one in value.items()
+            }
+        said[key] = value
+    return replace(below, **said)
 
 
 def _check_together(settings: Settings, decoder: Decoder, exchange_ids: Collection[str]) -> None:

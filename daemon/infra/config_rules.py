@@ -4,7 +4,7 @@ A rule never quotes the value: it may be a secret in the wrong place.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -22,15 +22,17 @@ from fks.domain.settings import (
     AccountSettings,
     AuditSettings,
     JournalSettings,
+    KellyChanges,
     KellySettings,
     Limits,
     NotifySettings,
     RiskSettings,
     ServerSettings,
     Settings,
-    SizeLimits,
+    SizingChanges,
     SizingSettings,
     Steps,
+    StrategyLimits,
     StrategySettings,
     WebhookRate,
     WebhookSecret,
@@ -227,6 +229,14 @@ def _all(cls: type[Struct], rule: Rule, *names: str) -> dict[tuple[type[Struct],
     return {(cls, name): rule for name in names}
 
 
+def _every(classes: Iterable[type[Struct]], rule: Rule, *names: str) -> dict[tuple[type[Struct], str], Rule]:
+    return {(cls, name): rule for cls in classes for name in names}
+
+
+_SIZINGS = (SizingSettings, SizingChanges)
+_KELLYS = (KellySettings, KellyChanges)
+_LIMITS = (Limits, StrategyLimits, RiskSettings)
+
 # By struct and field. A list's rule is for each of its elements, a table's for each of its values.
 VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(Settings, at_least(0), "retry_attempts", "retry_delay"),
@@ -247,24 +257,24 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(WebhookSettings, share, "min_confidence"),
     **_all(WebhookRate, at_least(1), "burst"),
     **_all(WebhookRate, above_zero, "per_minute"),
-    **_all(SizingSettings, positive_share, "pct", "risk_pct"),
-    **_all(SizingSettings, at_least(0), "amount", "notional"),
-    **_all(SizingSettings, always, "target"),
-    **_all(SizingSettings, at_least(1), "atr_period"),
-    **_all(SizingSettings, timeframe, "atr_timeframe"),
-    **_all(SizingSettings, above_zero, "atr_multiplier"),
-    **_all(KellySettings, share, "win_rate"),
-    **_all(KellySettings, above_zero, "payoff"),
-    **_all(KellySettings, at_least(1), "min_trades"),
-    **_all(KellySettings, positive_share, "fraction"),
-    **{(cls, name): at_least(0) for cls in (Limits, RiskSettings) for name in Limits.__struct_fields__},
-    **_all(RiskSettings, at_least(0), "max_consecutive_losses", "max_unknown_s"),
+    **_every(_SIZINGS, positive_share, "pct", "risk_pct"),
+    **_every(_SIZINGS, at_least(0), "amount", "notional"),
+    **_every(_SIZINGS, always, "target"),
+    **_every(_SIZINGS, at_least(1), "atr_period"),
+    **_every(_SIZINGS, timeframe, "atr_timeframe"),
+    **_every(_SIZINGS, above_zero, "atr_multiplier"),
+    **_every(_KELLYS, share, "win_rate"),
+    **_every(_KELLYS, above_zero, "payoff"),
+    **_every(_KELLYS, at_least(1), "min_trades"),
+    **_every(_KELLYS, positive_share, "fraction"),
+    **_every(_LIMITS, at_least(0), "max_order_notional", "max_position_notional", "max_open_orders"),
+    **_every(_LIMITS, at_least(0), "max_orders_per_minute", "max_daily_loss", "max_price_age_s"),
+    **_every(_LIMITS, at_least(0), "max_leverage", "cooldown_s"),
+    **_every(_LIMITS, share, "max_price_deviation", "max_slippage"),
+    **_every(_LIMITS, trading_hours, "hours"),
+    **_every((StrategyLimits, RiskSettings), market_symbol, "allowed", "denied"),
+    **_all(RiskSettings, at_least(0), "max_consecutive_losses", "max_unknown_s", "unprotected_s"),
     **_all(RiskSettings, share, "max_drawdown"),
-    **_all(SizeLimits, at_least(0), *SizeLimits.__struct_fields__),
-    **_all(RiskSettings, at_least(0), "unprotected_s", "max_price_age_s", "max_leverage", "cooldown_s"),
-    **_all(RiskSettings, share, "max_price_deviation", "max_slippage"),
-    **_all(RiskSettings, trading_hours, "hours"),
-    **_all(RiskSettings, market_symbol, "allowed", "denied"),
     **_all(StrategySettings, always, "exchanges"),
     **_all(StrategySettings, not_empty, "secret"),
     **_all(JournalSettings, journal_url, "url"),
@@ -283,6 +293,7 @@ VALUES: dict[tuple[type[Struct], str], Rule] = {
     **_all(AccountSettings, proxy_url, "proxy"),
     **_all(AccountSettings, market_symbol, "symbols"),
     **_all(AccountSettings, at_least(0), "balance", "slippage_bps", "min_notional", "depth", "max_leverage"),
+    **_all(AccountSettings, at_least(0), "leverage"),
     **_all(AccountSettings, share, "fee", "taker_fee", "maintenance"),
     **_all(AccountSettings, signed_share, "maker_fee", "funding_rate"),
     **_all(AccountSettings, above_zero, "prices", "amount_step", "price_tick", "funding_h"),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from fks.domain.settings import Settings, SizingSettings, StrategySettings, WebhookSecret
+from fks.domain.sizing import laid_over
 from fks.infra.config_decode import Decoder, join, nearest
 
 SOON_DAYS = 14.0  # before a secret's end `fks check` and the start of the daemon warn of it
@@ -28,11 +29,15 @@ def check_senders(settings: Settings, decoder: Decoder) -> None:
         _known(f"{path}.strategies", one.strategies, settings.strategies, "a strategy", decoder)
         _check_reach(path, one, settings, decoder)
     _check_distinct(settings, decoder)
-    check_sizing("sizing", settings.sizing, decoder)
+    _check_sizing("sizing", settings.sizing, decoder)
+    for name, account in settings.exchanges.items():
+        if account.sizing is not None:
+            path = join(join("exchanges", name), "sizing")
+            _check_sizing(path, laid_over(settings.sizing, account.sizing), decoder)
 
 
-def check_sizing(path: str, sizing: SizingSettings, decoder: Decoder) -> None:
-    """A method needs its number."""
+def _check_sizing(path: str, sizing: SizingSettings, decoder: Decoder) -> None:
+    """A method needs its number, once for each table."""
     for method, key in (("fixed_amount", "amount"), ("fixed_notional", "notional")):
         if sizing.method == method and not getattr(sizing, key) and f"{path}.{key}" not in decoder.failed:
             decoder.report(f"{path}.{key}", f"must be above 0 for the method {method} (set it)")
@@ -40,8 +45,12 @@ def check_sizing(path: str, sizing: SizingSettings, decoder: Decoder) -> None:
 
 def _check_strategy(path: str, strategy: StrategySettings, settings: Settings, decoder: Decoder) -> None:
     _known(f"{path}.exchanges", strategy.exchanges, settings.exchanges, "an account", decoder)
-    if strategy.sizing is not None:
-        check_sizing(f"{path}.sizing", strategy.sizing, decoder)
+    if strategy.sizing is None:
+        return
+    for account in strategy.exchanges or settings.exchanges:
+        if (own := settings.exchanges.get(account)) is not None:
+            beneath = laid_over(settings.sizing, own.sizing)
+            _check_sizing(f"{path}.sizing", laid_over(beneath, strategy.sizing), decoder)
 
 
 def _known(path: str, names: Iterable[str], known: Mapping[str, object], what: str, decoder: Decoder) -> None:

@@ -16,6 +16,7 @@ from fks.domain.messages import (
     Intent,
     Order,
     Position,
+    Share,
     TradingRecord,
     TradingState,
 )
@@ -95,29 +96,49 @@ class SqliteReader:
         today = self.rows(
             "SELECT realized, fee_quote FROM fill WHERE account = ? AND time >= ?", account, now - now % _DAY
         )
-        gains = book.total(Decimal(realized) for realized, _ in today)
         sent = self.first(
             "SELECT count(*) FROM attempt WHERE account = ? AND sent_at > ?", account, now - 60.0
         )
         return Exposure(
             positions={one.symbol: one for one in self.positions(account)},
             live=tuple(self.live_orders(account)),
-            realized_today=book.EXACT.subtract(gains, book.total(Decimal(fee) for _, fee in today)),
+            realized_today=_net(today),
             placed_last_minute=sent[0] if sent else 0,
             shares=read_shares(self.connection, account, now),
         )
 
-    def last_entry(self, account: str, symbol: str, since: float) -> float | None:
+    def last_entry(
+        self, account: str, symbol: str, since: float, strategy: str | None = None
+    ) -> float | None:
         """See Reader. A sale on spot opens nothing."""
         found = self.first(
             """SELECT max(sent_at) FROM attempt JOIN order_ ON order_.id = attempt.order_id
             WHERE attempt.account = ? AND sent_at > ? AND symbol = ? AND leg = 'entry' AND NOT reduce_only
-              AND (side = 'buy' OR instr(symbol, ':') > 0)""",
+              AND (side = 'buy' OR instr(symbol, ':') > 0) AND strategy = coalesce(?, strategy)""",
             account,
             since,
             symbol,
+            strategy,
         )
         return found[0] if found else None
+
+    def symbol_today(self, account: str, symbol: str, now: float) -> Share:
+        """See Reader."""
+        today = self.rows(
+            """SELECT realized, fee_quote FROM fill JOIN order_ ON order_.id = fill.order_id
+            WHERE fill.account = ? AND time >= ? AND symbol = ?""",
+            account,
+            now - now % _DAY,
+            symbol,
+        )
+        sent = self.first(
+            """SELECT count(*) FROM attempt JOIN order_ ON order_.id = attempt.order_id
+            WHERE attempt.account = ? AND sent_at > ? AND symbol = ?""",
+            account,
+            now - 60.0,
+            symbol,
+        )
+        return Share(realized_today=_net(today), placed_last_minute=sent[0] if sent else 0)
 
     def shares(self, account: str, symbol: str) -> dict[str, Decimal]:
         """See Reader."""
@@ -305,6 +326,12 @@ class SqliteReader:
         """See Reader."""
         row = self.first("SELECT equity, at FROM equity_peak WHERE account = ?", account)
         return None if row is None else Peak(Decimal(row[0]), row[1])
+
+
+def _net(fills: list[codec.Row]) -> Decimal:
+    """Of rows of a realised profit and a fee, both in quote currency."""
+    gains, fees = (book.total(Decimal(row[at]) for row in fills) for at in (0, 1))
+    return book.EXACT.subtract(gains, fees)
 
 
 def _execution(row: codec.Row) -> Execution:

@@ -131,7 +131,9 @@ class AccountMaker:
         feed: Feed | None = _recorded(own)
         if own.marks_from:
             keys: dict[str, Any] = dict.fromkeys(_KEYS, _NO_KEY)
-            public = AccountSettings(type=own.marks_from, market=own.market, **keys)
+            public = AccountSettings(
+                type=own.marks_from, market=own.market, base_url=own.base_url, proxy=own.proxy, **keys
+            )
             feed = Live(partial(self._ccxt, f"{name}.marks_from", public), lambda: venue.markets())  # noqa: PLW0108 - made below
         venue = PaperVenue(name, own, wall=self._wall, extra_symbols=symbols, feed=feed)
         history, live, carried = await in_thread(

@@ -64,6 +64,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `trailing`: a trailing stop by percent can be placed and followed where ccxt offers trailing at all.
     `leverage_side`: in hedge mode isolated leverage is set for one side, named by this parameter.
     `leverage_set`: leverage is set beforehand, although ccxt says that an order carries it.
+    `gain`: of its balance's rows, the profit of open positions, which ccxt's total leaves out there.
     `market_price`: market orders need a last price, from which ccxt makes the worst acceptable one.
     `market_buys`: what a spot market buy is counted in; None: quote, if ccxt says that it needs a price.
     `options`: of ccxt, needed for the above; they win over the account's own, or the fence would be gone.
@@ -95,6 +96,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     trailing: bool = True
     leverage_side: str | None = None
     leverage_set: bool = False
+    gain: str | None = None
     market_price: bool = False
     market_buys: Literal["base", "quote"] | None = None
     options: dict[str, Any] = {}
@@ -142,6 +144,7 @@ _DIALECTS = {
         spot_filters=("tpslOrder", "StopOrder"),
         mode_key="positionIdx",
         trailing=False,  # a property of the position, not an order
+        gain="unrealisedPnl",
         market_buys="base",  # by marketUnit
         options={
             "recvWindow": int(_WINDOW_S * 1000),
@@ -181,7 +184,13 @@ _DIALECTS = {
     "coinbase": Dialect(place="client_order_id"),
     "kucoin": Dialect(find="clientOrderId", cancel="clientOrderId", prime=(("is_uta_enabled",),)),
     # A filled order is "not found" by its name: its trades show it.
-    "gate": Dialect(find="clientOrderId", cancel_as_id=True, prefix="t-", prime=(("load_unified_status",),)),
+    "gate": Dialect(
+        find="clientOrderId",
+        cancel_as_id=True,
+        prefix="t-",
+        prime=(("load_unified_status",),),
+        gain="unrealised_pnl",
+    ),
     # Trailing: only from an activation price.
     "bitget": Dialect(
         find="clientOrderId",

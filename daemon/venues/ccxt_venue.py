@@ -3,7 +3,7 @@
 A placement is one request, sent once. Questions and cancellations may be repeated and are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -301,7 +301,12 @@ class CcxtVenue:
 
     async def balance(self) -> Balance:
         raw = await self._session.ask("fetch_balance")
-        return Balance(free=_amounts(raw.get("free")), total=_amounts(raw.get("total")))
+        gain = self._session.dialect.gain
+        return Balance(
+            free=_amounts(raw.get("free")),
+            total=_amounts(raw.get("total")),
+            gains=_amounts(dict(_gains(raw.get("info"), gain))) if gain else {},
+        )
 
     async def positions(self) -> Sequence[Position]:
         if self._settings.market == "spot" or not self._session.has("fetchPositions"):
@@ -335,6 +340,18 @@ class CcxtVenue:
 
     async def wait(self, seconds: float) -> None:
         await trio.sleep(seconds)
+
+
+def _gains(raw: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """By currency, from the rows of an exchange's own answer that have the key."""
+    if isinstance(raw, list):
+        for one in raw:
+            yield from _gains(one, key)
+    elif isinstance(raw, dict):
+        currency = raw.get("coin") or raw.get("currency")
+        if key in raw and isinstance(currency, str):
+            yield currency, raw[key]
+        yield from _gains([one for one in raw.values() if isinstance(one, list | dict)], key)
 
 
 def _amounts(raw: Any) -> dict[str, Decimal]:

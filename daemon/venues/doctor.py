@@ -22,6 +22,7 @@ from fks.domain.errors import Fatal, Transient
 from fks.domain.messages import Balance
 from fks.domain.reachability import is_local
 from fks.domain.settings import AccountSettings, Settings
+from fks.domain.sizing import laid_over
 from fks.domain.venue import Venue
 from fks.venues.ccxt_derivatives import Derivatives
 from fks.venues.ccxt_rights import key_rights
@@ -219,4 +220,5 @@ async def _symbols(venue: Venue, balance: Balance | None, own: AccountSettings, 
         except Transient as error:
             yield check, Judgement(Verdict.WARN, f"there is no price: {error}", "try again in a moment")
         else:
-            yield check, judge_minimum(market, price, balance, settings.sizing, settings.risk)
+            size, limits = laid_over(settings.sizing, own.sizing), own.risk or settings.risk
+            yield check, judge_minimum(market, price, balance, size, limits)

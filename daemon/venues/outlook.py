@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import trio
 
@@ -13,9 +14,17 @@ from fks.domain.decide import may_exit
 from fks.domain.errors import Transient
 from fks.domain.messages import Balance, Exposure, Market, TradingState
 from fks.domain.orders import OrderType
-from fks.domain.settings import OnDrift, RiskSettings, SizingSettings, StrategySettings
+from fks.domain.settings import (
+    Limits,
+    OnDrift,
+    RiskSettings,
+    Settings,
+    SizingSettings,
+    StrategySettings,
+)
 from fks.domain.trades import RoundTrip, TripQuery, Trips
 from fks.domain.view import Rules, View
+from fks.ledger import Reader
 from fks.venues.account import Account
 from fks.venues.history import History
 
@@ -34,17 +43,35 @@ class Outlook:
     trades: Callable[[TripQuery], Awaitable[Trips]]
     strategies: Mapping[str, StrategySettings] = field(default_factory=dict)
     on_drift: OnDrift = "alarm"
+    leverage: int = 0  # of entries that name none
     history: History = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", History(self.account.venue))
 
+    @classmethod
+    def of(
+        cls, account: Account, settings: Settings, trades: Callable[[TripQuery], Awaitable[Trips]]
+    ) -> "Outlook":
+        """As the configuration says of this account."""
+        own = settings.exchanges[account.name]
+        return cls(
+            account,
+            sizing.laid_over(settings.sizing, own.sizing),
+            own.risk or settings.risk,
+            trades,
+            settings.strategies,
+            settings.webhook.on_drift,
+            own.leverage,
+        )
+
     def rules(self, alert: Alert) -> Rules:
-        """What is configured for the alert: its strategy's own where that has a table."""
+        """What is configured for the alert on this account: its strategy's table laid over the account's."""
         own = self.strategies.get(alert.strategy or "")
         if own is None:
-            return Rules(self.size, self.limits, None, self.on_drift)
-        return Rules(own.sizing or self.size, self.limits, own.risk, own.on_drift or self.on_drift)
+            return Rules(self.size, self.limits, None, self.on_drift, self.leverage)
+        size = sizing.laid_over(self.size, own.sizing)
+        return Rules(size, self.limits, own.risk, own.on_drift or self.on_drift, self.leverage)
 
     def hint(self, alert: Alert, market: Market) -> None:
         """A market alert's price is the last one that its sender saw; a limit is only a wish."""
@@ -90,9 +117,9 @@ class Outlook:
             free_base=balance.free.get(market.base, Decimal(0)) if balance else None,
             total_base=balance.total.get(market.base, Decimal(0)) if balance else None,
             position=position,
-            last_entry=await self._last_entry(market),
             candles=candles,
             trips=trips,
+            **await self._recent(alert, market),
         )
 
     async def _candles(self, alert: Alert, market: Market, rules: SizingSettings) -> Table | None:
@@ -111,15 +138,31 @@ class Outlook:
             return tuple(trip for _, trip in (await self.trades(wanted)).closed)
         raise Transient("the journal's trades are not counted yet")
 
-    async def _last_entry(self, market: Market) -> float | None:
-        """Read after the exposure: an entry that has ended since then is seen here, or in both."""
-        if not self.limits.cooldown_s:
-            return None
-        since = self.account.wall() - self.limits.cooldown_s
-        found: float | None = await self.account.journal.read(
-            lambda ledger: ledger.last_entry(self.account.name, market.symbol, since)
-        )
-        return found
+    async def _recent(self, alert: Alert, market: Market) -> dict[str, Any]:
+        """What pauses and the limits of one market ask for. Read after the exposure: an entry that has ended
+        since then is seen here, or in both.
+        """
+        account, symbol, now = self.account.name, market.symbol, self.account.wall()
+        own, there = self.rules(alert).own, self.limits.symbols.get(symbol) or Limits()
+        pause = max(self.limits.cooldown_s, there.cooldown_s)
+        own_pause = own.cooldown_s if own else 0.0
+        wants_today = bool(there.max_daily_loss or there.max_orders_per_minute)
+        if not (pause or own_pause or wants_today):
+            return {}
+
+        def gather(ledger: Reader) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            if pause:
+                found["last_entry"] = ledger.last_entry(account, symbol, now - pause)
+            if own_pause:
+                since = now - own_pause
+                found["own_last_entry"] = ledger.last_entry(account, symbol, since, alert.strategy or "")
+            if wants_today:
+                found["symbol_today"] = ledger.symbol_today(account, symbol, now)
+            return found
+
+        recent: dict[str, Any] = await self.account.journal.read(gather)
+        return recent
 
     async def _position(self, alert: Alert, market: Market) -> Decimal | None:
         """The exchange's own position where the alert closes it. Raises Transient."""
@@ -134,13 +177,14 @@ class Outlook:
     def _needs_price(self, alert: Alert, market: Market) -> bool:
         if strategy.closes(alert):
             return False
-        if risk_entry.needs_price(alert, self.limits) and not self._exits(alert, market):
+        all_there = (self.limits, self.rules(alert).own, self.limits.symbols.get(market.symbol))
+        some = [one for one in all_there if one is not None]
+        exits = self._exits(alert, market)
+        if not exits and any(risk_entry.needs_price(alert, one) for one in some):
             return True
-        rules = self.rules(alert)
-        some = (rules.limits, rules.own, self.limits.symbols.get(market.symbol))
-        limited = any(one.max_order_notional or one.max_position_notional for one in some if one)
+        limited = any(one.max_order_notional or one.max_position_notional for one in some)
         relative = alert.stop_loss is not None or bool(alert.take_profit) or alert.amount is None
-        if alert.order_type is OrderType.LIMIT and self.limits.max_price_deviation:
+        if alert.order_type is OrderType.LIMIT and any(one.max_price_deviation for one in some):
             return True
         brings_its_own = alert.order_type not in (OrderType.MARKET, OrderType.TRAILING_STOP)
         return (limited or relative) and not brings_its_own
@@ -168,7 +212,7 @@ class Outlook:
     async def _equity(self, balance: Balance, market: Market) -> Decimal:
         quote = market.settle or market.quote
         if market.kind != "spot":
-            return balance.total.get(quote, Decimal(0))
+            return sizing.equity(balance, quote, {})
         markets = self.account.venue.markets()
         pairs = {base: f"{base}/{quote}" for base, total in balance.total.items() if total > 0}
         held = {base: pair for base, pair in pairs.items() if pair in markets}

@@ -38,6 +38,7 @@ class PaperVenue:
         oco=True,
         window_s=0.0,
         lag_s=0.0,
+        leverage=1,
     )
 
     def __init__(
@@ -126,7 +127,7 @@ class PaperVenue:
         return self._book.open_orders()
 
     async def balance(self) -> Balance:
-        """Profit that is not realised is neither in `free` nor in `total`."""
+        """Profit that is not realised is neither in `free` nor in `total`: it is in `gains`."""
         await trio.lowlevel.checkpoint()
         self._book.pass_time(self._wall())
         return self._book.balance()

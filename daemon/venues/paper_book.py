@@ -39,7 +39,7 @@ class PaperBook:
         self.imposed: list[Order] = []  # liquidations: orders that nobody placed
         self._settings = settings
         self._orders = Orders()
-        self._means = Means(settings, self.account, self._orders)
+        self._means = Means(settings, self.account, self._orders, self.marks)
         self._depth = Depth(settings)
         self._margin = Margin(settings, self.account, self.marks)
         self._entries: dict[str, Order] = {}  # the last that traded, by symbol

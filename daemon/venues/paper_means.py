@@ -1,5 +1,6 @@
 """What an order of the paper exchange takes to fill, what open ones hold back, and what is free."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from fks.domain.messages import Balance
@@ -14,7 +15,10 @@ from fks.venues.paper_order import Working, slipped
 class Means:
     """Answers for one account and its orders; changes neither."""
 
-    def __init__(self, settings: AccountSettings, account: PaperAccount, orders: Orders) -> None:
+    def __init__(
+        self, settings: AccountSettings, account: PaperAccount, orders: Orders, marks: Mapping[str, Decimal]
+    ) -> None:
+        self._marks = marks
         self._settings = settings
         self._account = account
         self._orders = orders
@@ -24,7 +28,9 @@ class Means:
         total = dict(self._account.cash)
         held = self._held(None)
         return Balance(
-            free={one: max(ZERO, cash - held.get(one, ZERO)) for one, cash in total.items()}, total=total
+            free={one: max(ZERO, cash - held.get(one, ZERO)) for one, cash in total.items()},
+            total=total,
+            gains=self._account.unrealized(self._marks),
         )
 
     def only_reduces(self, working: Working) -> bool:

@@ -131,6 +131,7 @@ def wallet(account: Account) -> dict[str, Any]:
             "coin": asset,
             "walletBalance": plain(total),
             "equity": plain(total),
+            "unrealisedPnl": "0",
             "locked": plain(account.held.get(asset, Decimal(0))),
             "totalOrderIM": "0",
             "totalPositionIM": plain(account.locked(asset) - account.held.get(asset, Decimal(0))),
