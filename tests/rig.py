@@ -19,7 +19,7 @@ from fks.domain.alerts import Alert, parse_alert
 from fks.domain.events import wakes
 from fks.domain.limits import Breaker, BreakerRules, Bucket
 from fks.domain.messages import AccountStatus, Event, Look, NewAlert, Order
-from fks.domain.settings import RiskSettings, SizingSettings
+from fks.domain.settings import RiskSettings, SizingSettings, StrategySettings
 from fks.domain.venue import Venue
 from fks.kernel import Latest, mailbox, sustain
 from fks.venues.account import Account
@@ -38,6 +38,7 @@ class Rig:
         sizing: SizingSettings | None = None,
         breaker: BreakerRules | None = None,
         patience_s: float = 30.0,
+        strategies: dict[str, StrategySettings] | None = None,
     ) -> None:
         self.journal = InlineJournal(folder / "fks.db")
         self.venue = venue
@@ -53,7 +54,9 @@ class Rig:
             patience_s=patience_s,
         )
         trades = Trades(self.journal, dict)
-        self.outlook = Outlook(self.account, sizing or SizingSettings(), limits or RiskSettings(), trades)
+        self.outlook = Outlook(
+            self.account, sizing or SizingSettings(), limits or RiskSettings(), trades, strategies or {}
+        )
         self.unprotected = 0.0  # seconds, as the guard told last
         self.life: trio.CancelScope | None = None
 
