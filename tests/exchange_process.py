@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from process import TESTS
@@ -32,3 +34,14 @@ class Exchange:
         """How often each client order id was executed."""
         found: dict[str, int] = self.control("executions")
         return found
+
+
+@contextmanager
+def exchange_running(name: str) -> Iterator[Exchange]:
+    """One that ends with the test, however that ends."""
+    one = Exchange(name)
+    with one.process:
+        try:
+            yield one
+        finally:
+            one.process.kill()

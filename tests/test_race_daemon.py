@@ -7,10 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import trio
-
-from fks.domain.auth import sign
-from process import SECRET, Daemon
+from crowd import at_once
+from process import Daemon
 
 ALERTS, PRICE = 500, Decimal(50_000)
 LIMITED = {
@@ -42,30 +40,6 @@ def body(number: int) -> bytes:
     return json.dumps(raw).encode()
 
 
-async def knock(door: tuple[str, int], sent: bytes, statuses: list[int]) -> None:
-    head = f"POST /webhook HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Signature: {sign(SECRET, sent)}\r\n"
-    try:
-        stream = await trio.open_tcp_stream(*door)
-        async with stream:
-            await stream.send_all(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
-            reply = b"".join([part async for part in stream])
-        statuses.append(int(reply.split(b" ", 2)[1]))
-    except (OSError, IndexError, trio.BrokenResourceError):
-        statuses.append(0)  # killed meanwhile
-
-
-def race(daemon: Daemon, bodies: list[bytes]) -> list[int]:
-    statuses: list[int] = []
-
-    async def all_at_once() -> None:
-        async with trio.open_nursery() as nursery:
-            for one in bodies:
-                nursery.start_soon(knock, daemon.door, one, statuses)
-
-    trio.run(all_at_once)
-    return statuses
-
-
 def test_five_hundred_at_the_real_door_pass_no_limit_also_over_a_kill(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, ACCOUNTS + STRATEGIES, head='default_exchange = "free"\n')
     text = daemon.config.read_text().replace("wait_s = 5.0", "wait_s = 0.0")
@@ -73,10 +47,10 @@ def test_five_hundred_at_the_real_door_pass_no_limit_also_over_a_kill(tmp_path: 
     bodies = [body(number) for number in range(ALERTS)]
     daemon.start()
     try:
-        assert set(race(daemon, bodies[:250])) == {202}
+        assert set(at_once(daemon, bodies[:250])) == {202}
         daemon.kill()
         daemon.start()
-        assert set(race(daemon, bodies)) <= {200, 202}
+        assert set(at_once(daemon, bodies)) <= {200, 202}
         settle(daemon)
         assert daemon.stop() == 0
         check(daemon)
