@@ -6,6 +6,7 @@ comes when everybody waits again. Nothing is left to chance, so the same files g
 """
 
 import base64
+import gc
 import hashlib
 import hmac
 import tempfile
@@ -50,6 +51,7 @@ from fks.venues.paper import PaperVenue
 LOOK_S = 86_400.0  # between two events the daemon looks around (watchdogs, reconciler) that often ...
 LOOK_SHARE = Decimal("0.005")  # ... and whenever equity has changed by so much
 EVERY = 500  # events between two reports of progress
+GARBAGE = 50_000  # objects between two searches for cycles: at Python's 700 they take 6 % of a run
 REST_S = 10.0  # so long after an event what is still owed is waited for, where the next event is no sooner
 MONEY = Decimal(100_000)  # of an account that is not on paper otherwise
 _OWN = Secret("the replay's own, for one run")  # signs what the file holds
@@ -177,6 +179,7 @@ class Replay:
         # Trio shuffles its tasks, so that nobody relies on an order; here it must be the same each time.
         vars(scheduler)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
         scheduler._r.seed(0)  # noqa: SLF001 - no public way
+        gc.set_threshold(GARBAGE)
         return trio.run(self._run, clock=self._clock, strict_exception_groups=True)
 
     def _wall(self) -> float:

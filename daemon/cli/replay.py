@@ -1,6 +1,7 @@
 """`fks replay`: a strategy's alerts against the past, through the whole daemon, before there are keys."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
     from fks.actors.replay import Happening, Replayed
     from fks.domain.trades import RoundTrip
 
-TRIPS = (
-    *(views.Column(one, one.removesuffix("_at").upper()) for one in ("opened_at", "closed_at", "account")),
-    *(views.Column(one, one.upper()) for one in ("strategy", "symbol", "side")),
-    *(views.Column(one, one.upper(), number=True) for one in ("amount", "entry", "exit", "profit", "fees")),
-)
 REFUSED = (
     views.Column("time", "TIME"),
     views.Column("line", "LINE", number=True),
@@ -154,6 +150,24 @@ def _row(trip: "RoundTrip") -> dict[str, Any]:
     return row | times | {"profit": _plain(trip.profit), "holding_s": trip.holding_s}
 
 
+def _shown(trip: "RoundTrip") -> dict[str, Any]:
+    """As `_row`, in as many digits as a human reads."""
+    money = {name: _money(getattr(trip, name)) for name in ("profit", "fees", "slippage")}
+    prices = {name: _digits(getattr(trip, name)) for name in ("amount", "entry", "exit")}
+    return _row(trip) | money | prices | {"held": views.held(trip.holding_s)}
+
+
+def _money(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def _digits(value: Decimal | None) -> str | None:
+    """Eight that count; of a large number its whole part."""
+    if not value:
+        return None if value is None else "0"
+    return _plain(round(value, max(0, 7 - value.adjusted())))
+
+
 def _plain(value: Any) -> Any:
     from fks.domain.money import rough
 
@@ -171,16 +185,16 @@ def _print_csv(result: "Replayed") -> None:
     import sys
 
     rows = [_row(trip) for trip in (*result.closed, *result.still_open)]
-    names = list(rows[0]) if rows else [column.key for column in TRIPS]
+    names = list(rows[0]) if rows else [column.key for column in views.TRADES]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
 
 
 def _print(result: "Replayed") -> None:
-    trips = [_row(trip) for trip in (*result.closed, *result.still_open)]
+    trips = [_shown(trip) for trip in (*result.closed, *result.still_open)]
     if trips:
-        views.show(trips, TRIPS, "Round trips")
+        views.show(trips, views.TRADES, f"Round trips, money in {result.quote}")
     if result.refused:
         refused = [{"time": _time(one.time), "line": one.line or "", "code": one.code, "reason": one.reason}
                    for one in result.refused]  # fmt: skip
@@ -194,17 +208,20 @@ def _print(result: "Replayed") -> None:
 
 def _summary(result: "Replayed") -> list[str]:
     one, quote = result.performance, result.quote
-    share = f" (a share of {one.win_rate * 100:.1f} %)" if one.win_rate is not None else ""
+    share = f" ({one.win_rate * 100:.1f} %)" if one.win_rate is not None else ""
     factor = f"{one.profit_factor:.2f}" if one.profit_factor is not None else "none: no loss"
-    lost = len(result.refused)
+    lost, codes = len(result.refused), Counter(refusal.code for refusal in result.refused)
+    why = f" ({', '.join(f'{code} {count}' for code, count in codes.most_common())})" if lost else ""
+    held = f"; held for {views.held(one.average_holding_s)} on average" if one.trades else ""
+    change = f" ({(one.equity_end / one.equity_start - 1) * 100:+.1f} %)" if one.equity_start else ""
     return [
         f"from {_time(result.began)} to {_time(result.ended)}",
-        f"alerts: {result.alerts}, of which {lost} came to nothing and {result.duplicates} were repeats; "
+        f"alerts: {result.alerts}, of which {lost} came to nothing{why} and {result.duplicates} were repeats",
         f"orders: {result.orders}",
-        f"round trips: {one.trades}, won {one.winners}{share}; still open: {one.still_open}",
+        f"round trips: {one.trades}, won {one.winners}{share}; still open: {one.still_open}{held}",
         f"profit of the closed ones: {one.profit:.2f} {quote} after fees; fees: {one.fees:.2f} {quote}; "
         f"profit factor: {factor}",
-        f"equity: {one.equity_start:.2f} -> {one.equity_end:.2f} {quote}; "
+        f"equity: {one.equity_start:.2f} -> {one.equity_end:.2f} {quote}{change}; "
         f"deepest fall: {one.drawdown:.2f} {quote} ({one.drawdown_share * 100:.1f} %)",
-        f"journal: {result.chain}",
+        f"journal: {result.chain} (the same for the same files and configuration)",
     ]

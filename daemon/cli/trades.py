@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import timedelta
 from typing import Any
 
 import click
@@ -40,7 +39,7 @@ def trades(as_json: bool, as_csv: bool, account: str | None, strategy: str | Non
         columns = list(TradeView.__annotations__)
         csv_text.write(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
     else:
-        views.show([{**row, "held": _held(row["holding_s"])} for row in rows], views.TRADES)
+        views.show([{**row, "held": views.held(row["holding_s"])} for row in rows], views.TRADES)
 
 
 def _ask(query: dict[str, Any], limit: int) -> Any:
@@ -55,8 +54,3 @@ def _ask(query: dict[str, Any], limit: int) -> Any:
         found["trades"] += page["trades"]
         found["next"] = page["next"]
     return found
-
-
-def _held(seconds: float | None) -> str:
-    """`2 days, 1:00:05`, to the second."""
-    return "" if seconds is None else str(timedelta(seconds=round(seconds)))

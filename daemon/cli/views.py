@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 import click
@@ -175,3 +176,8 @@ def outline(report: dict[str, Any]) -> list[str]:
             case _:
                 told.append(f"{printable(key)}: {printable(value)}")
     return told
+
+
+def held(seconds: float | None) -> str:
+    """`2 days, 1:00:05`, to the second."""
+    return "" if seconds is None else str(timedelta(seconds=round(seconds)))

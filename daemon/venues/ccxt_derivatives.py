@@ -4,7 +4,7 @@ The exchange keeps all of it per account or per symbol. It is learnt when an ord
 believed until the exchange rejects an order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -156,3 +156,15 @@ def _signed(row: dict[str, Any]) -> Decimal:
         return ZERO
     side = row.get("side")
     return contracts if side is None else abs(contracts) * (-1 if side == "short" else 1)
+
+
+def position_gains(raw: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """By currency, from the rows of an exchange's own answer that have the key."""
+    if isinstance(raw, list):
+        for one in raw:
+            yield from position_gains(one, key)
+    elif isinstance(raw, dict):
+        currency = raw.get("coin") or raw.get("currency")
+        if key in raw and isinstance(currency, str):
+            yield currency, raw[key]
+        yield from position_gains([one for one in raw.values() if isinstance(one, list | dict)], key)

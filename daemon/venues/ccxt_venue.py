@@ -3,7 +3,7 @@
 A placement is one request, sent once. Questions and cancellations may be repeated and are.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from fks.domain.orders import AT_REST, Leg, State
 from fks.domain.settings import AccountSettings
 from fks.domain.venue import Features
 from fks.venues import ccxt_books, ccxt_orders, ccxt_placement
-from fks.venues.ccxt_derivatives import Derivatives
+from fks.venues.ccxt_derivatives import Derivatives, position_gains
 from fks.venues.ccxt_errors import describe, no_answer
 from fks.venues.ccxt_lookup import Lookup
 from fks.venues.ccxt_markets import number
@@ -305,7 +305,7 @@ class CcxtVenue:
         return Balance(
             free=_amounts(raw.get("free")),
             total=_amounts(raw.get("total")),
-            gains=_amounts(dict(_gains(raw.get("info"), gain))) if gain else {},
+            gains=_amounts(dict(position_gains(raw.get("info"), gain))) if gain else {},
         )
 
     async def positions(self) -> Sequence[Position]:
@@ -340,18 +340,6 @@ class CcxtVenue:
 
     async def wait(self, seconds: float) -> None:
         await trio.sleep(seconds)
-
-
-def _gains(raw: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """By currency, from the rows of an exchange's own answer that have the key."""
-    if isinstance(raw, list):
-        for one in raw:
-            yield from _gains(one, key)
-    elif isinstance(raw, dict):
-        currency = raw.get("coin") or raw.get("currency")
-        if key in raw and isinstance(currency, str):
-            yield currency, raw[key]
-        yield from _gains([one for one in raw.values() if isinstance(one, list | dict)], key)
 
 
 def _amounts(raw: Any) -> dict[str, Decimal]:
