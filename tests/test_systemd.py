@@ -190,5 +190,13 @@ def test_the_instance_unit_is_the_unit() -> None:
         {line for line in (UNITS / name).read_text().splitlines() if line and not line.startswith("#")}
         for name in ("fks.service", "fks@.service")
     )
-    named = ("Description=", "After=", "ExecStart=", "StateDirectory=", "RuntimeDirectory=", "Also=", "Sockets=")
+    named = (
+        "Description=",
+        "After=",
+        "ExecStart=",
+        "StateDirectory=",
+        "RuntimeDirectory=",
+        "Also=",
+        "Sockets=",
+    )
     assert all(line.startswith(named) for line in plain ^ instance)

@@ -165,7 +165,7 @@ def _digits(value: Decimal | None) -> str | None:
     """Eight that count; of a large number its whole part."""
     if not value:
         return None if value is None else "0"
-    return _plain(round(value, max(0, 7 - value.adjusted())))
+    return f"{round(value, max(0, 7 - value.adjusted())):f}"
 
 
 def _plain(value: Any) -> Any:

@@ -51,11 +51,13 @@ def rules(settings: Settings) -> Rules | None:
     """
     if not settings.journal.retention_days:
         return None
-    hook, sizings = settings.webhook, [one.sizing for one in settings.strategies.values()]
-    estimates = any(one.kelly.estimate for one in (settings.sizing, *sizings) if one)
+    hook, accounts = settings.webhook, settings.exchanges.values()
+    layers = (settings.sizing, *(one.sizing for one in (*accounts, *settings.strategies.values())))
+    estimates = any(one.kelly.estimate for one in layers if one and one.kelly)
+    streaks = [one.risk.max_consecutive_losses for one in accounts if one.risk]
     return Rules(
         keep_s=max(settings.journal.retention_days * DAY_S, hook.max_age_s + hook.max_future_s + RESEND_S),
-        newest=max(settings.risk.max_consecutive_losses, KEPT if estimates else 0),
+        newest=max(settings.risk.max_consecutive_losses, *streaks, KEPT if estimates else 0),
         whole=frozenset(name for name, one in settings.exchanges.items() if one.funding_rate),
     )
 

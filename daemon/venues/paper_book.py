@@ -8,17 +8,16 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from itertools import count
 
-from fks.domain import ids
 from fks.domain.errors import Rejected, Unknown
 from fks.domain.messages import Balance, Carried, Fill, Market, Order, Report, Trade
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import IN_FLIGHT, LIVE, Leg, OrderType, Side, State
+from fks.domain.orders import IN_FLIGHT, LIVE, Side, State
 from fks.domain.settings import AccountSettings
 from fks.venues.paper_account import PaperAccount, exact, fee_rate, market_of
 from fks.venues.paper_candles import Candles
 from fks.venues.paper_depth import Depth
 from fks.venues.paper_groups import Orders, group_of
-from fks.venues.paper_margin import Margin
+from fks.venues.paper_margin import Margin, order_of_liquidation
 from fks.venues.paper_means import Means
 from fks.venues.paper_order import Working, check
 
@@ -282,7 +281,7 @@ class PaperBook:
                 if working.live:  # ending one may end others
                     self._end(working, State.CANCELED, at, why)
             held = self.account.holdings[symbol].amount
-            order = _liquidation(self._entries[symbol], held, self.marks[symbol], at)
+            order = order_of_liquidation(self._entries[symbol], held, self.marks[symbol], at)
             working = self._working(order, at)
             self._add(working)
             price = self._depth.price(working, order.amount, self.marks[symbol])
@@ -373,27 +372,6 @@ class PaperBook:
         elif working in list(self._orders.purposeless(working)):
             self._end(working, State.CANCELED, at, "nothing is left for it to protect")
         working.resting = self._orders.fillable(working) > 0 and not working.waits_for_stop
-
-
-def _liquidation(entry: Order, held: Decimal, mark: Decimal, at: float) -> Order:
-    """The exchange's own order. It belongs to the alert that traded the symbol last."""
-    name = ids.client_order_id(entry.alert_id, entry.account, f"liquidation {entry.symbol} {at!r}", 1)
-    return Order(
-        id=name,
-        client_order_id=name,
-        alert_id=entry.alert_id,
-        account=entry.account,
-        leg=Leg.CLOSE,
-        symbol=entry.symbol,
-        side=Side.SELL if held > 0 else Side.BUY,
-        type=OrderType.MARKET,
-        amount=abs(held),
-        reduce_only=True,
-        reference_price=mark,
-        good_until=at,
-        created_at=at,
-        updated_at=at,
-    )
 
 
 def _travels_with_entry(order: Order) -> bool:

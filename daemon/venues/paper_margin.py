@@ -6,7 +6,10 @@ Margin is cross: all swaps settled in a currency live on its cash and their unre
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from fks.domain import ids
+from fks.domain.messages import Order
 from fks.domain.money import ZERO, rough
+from fks.domain.orders import Leg, OrderType, Side
 from fks.domain.settings import AccountSettings
 from fks.venues.paper_account import PaperAccount
 
@@ -51,3 +54,24 @@ class Margin:
             if equity < need:
                 why = f"equity {rough(equity)} {currency} was below the maintenance margin of {rough(need)}"
                 yield from ((symbol, f"liquidated: {why}") for symbol in values)
+
+
+def order_of_liquidation(entry: Order, held: Decimal, mark: Decimal, at: float) -> Order:
+    """The exchange's own order. It belongs to the alert that traded the symbol last."""
+    name = ids.client_order_id(entry.alert_id, entry.account, f"liquidation {entry.symbol} {at!r}", 1)
+    return Order(
+        id=name,
+        client_order_id=name,
+        alert_id=entry.alert_id,
+        account=entry.account,
+        leg=Leg.CLOSE,
+        symbol=entry.symbol,
+        side=Side.SELL if held > 0 else Side.BUY,
+        type=OrderType.MARKET,
+        amount=abs(held),
+        reduce_only=True,
+        reference_price=mark,
+        good_until=at,
+        created_at=at,
+        updated_at=at,
+    )
