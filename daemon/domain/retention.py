@@ -52,7 +52,8 @@ def rules(settings: Settings) -> Rules | None:
     if not settings.journal.retention_days:
         return None
     hook, accounts = settings.webhook, settings.exchanges.values()
-    layers = (settings.sizing, *(one.sizing for one in (*accounts, *settings.strategies.values())))
+    strategies = (one.sizing for one in settings.strategies.values())
+    layers = (settings.sizing, *(one.sizing for one in accounts), *strategies)
     estimates = any(one.kelly.estimate for one in layers if one and one.kelly)
     streaks = [one.risk.max_consecutive_losses for one in accounts if one.risk]
     return Rules(
