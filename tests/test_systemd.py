@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +23,8 @@ from fks.infra.notify_socket import NotifySocket
 from process import Daemon
 
 UNITS = Path(__file__).parents[1] / "systemd"
-EXPOSURE = {"fks.service": 1.1, "fks@.service": 1.1, "fks-backup.service": 2.0}
+EXPOSURE = {"fks.service": 1.1, "fks@.service": 1.1, "fks-backup.service": 2.0, "fks-failure@.service": 1.1}
+OTHERS = ("fks.socket", "fks-desk.socket", "fks-backup.timer")
 
 
 class Manager:
@@ -182,6 +184,23 @@ def test_the_units_are_as_tight_as_said(unit: str) -> None:
     command = ["systemd-analyze", "security", "--offline=true", str(UNITS / unit)]
     told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     assert float(told.rpartition("service: ")[2].split()[0]) <= EXPOSURE[unit]
+
+
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    units = [tmp_path / name.replace("@.", "@alice.") for name in (*EXPOSURE, *OTHERS)]
+    for path in units:
+        text = (UNITS / path.name.replace("@alice.", "@.")).read_text()
+        path.write_text(text.replace("/opt/fks/bin/fks", sys.executable))
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=one", *map(str, units)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", ["fks.service", "fks@.service", "fks-backup.service"])
+def test_a_unit_that_fails_for_good_tells_of_it(unit: str) -> None:
+    assert "\nOnFailure=fks-failure@%N.service\n" in (UNITS / unit).read_text()
 
 
 def test_the_instance_unit_is_the_unit() -> None:
