@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check conformance bench soak restarts overload simulate fuzz fuzz-full format lock types clean wheel deb deb-test
+.PHONY: demo test check conformance bench soak restarts overload simulate fuzz fuzz-full format lock types clean wheel wheel-test deb deb-test systemd-test
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -58,10 +58,18 @@ wheel: $(VENV)/dev  ## dist/*.whl, which `pipx install` takes
 	rm -rf build/lib build/bdist.* dist/*.whl
 	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o dist
 
+wheel-test: wheel  ## the wheel by pipx into an empty home, and the demo from there (about a minute)
+	rm -rf build/home && mkdir -p build/home
+	HOME=$(CURDIR)/build/home $(BIN)/uv tool run -q pipx==1.18.4 install --python $(abspath $(BIN)/python) dist/*.whl
+	cd / && HOME=$(CURDIR)/build/home $(CURDIR)/build/home/.local/bin/fks demo --once
+
 deb: wheel  ## dist/*.deb for this machine's Debian 12 or what has its Python: with its own packages under /opt/fks (needs debhelper)
 	rm -f dist/*.deb
 	debian/rules clean
 	debian/rules binary
+
+systemd-test: deb  ## the package under a booted systemd (as root, needs mmdebstrap and systemd-container; about two minutes)
+	tests/package/booted.sh dist/fks-execution_*.deb
 
 deb-test: deb  ## install, upgrade, remove and purge the package in a clean root (as root, needs mmdebstrap; about two minutes)
 	tests/package/clean_root.sh dist/fks-execution_*.deb

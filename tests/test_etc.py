@@ -1,4 +1,4 @@
-"""The examples in etc/ beside the proxies' (test_proxies.py), each with the program that reads it where that is installed."""
+"""The examples in etc/ with the programs that read them, where they are installed (proxies: test_proxies.py)."""
 
 import configparser
 import re
@@ -25,7 +25,9 @@ def need(program: str) -> None:
 
 
 def test_every_file_is_used_by_a_test() -> None:
-    files = [path for folder in ("etc", "systemd") for path in (ETC.parent / folder).rglob("*") if path.is_file()]
+    files = [
+        path for folder in ("etc", "systemd") for path in (ETC.parent / folder).rglob("*") if path.is_file()
+    ]
     names = [path.name for path in files]
     tests = "".join(path.read_text() for path in TESTS.glob("*.py"))
     for path in files:
@@ -80,7 +82,6 @@ def until_written(path: Path) -> None:
 @pytest.fixture(scope="module")
 def denied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of the real daemon behind a trusted proxy, to which senders of all kinds came."""
-    head = '[server]\ntrusted_proxies = ["127.0.0.0/8"]\n'
     allow = 'allow = ["127.0.0.0/8", "203.0.113.0/24", "2001:db8::/32", "198.51.100.66/32"]'
     daemon = Daemon(tmp_path_factory.mktemp("denied"))
     text = daemon.config.read_text().replace("[webhook]", f"[webhook]\n{allow}")

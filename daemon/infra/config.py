@@ -20,9 +20,7 @@ from fks.infra.config_senders import check_senders, named, secret_warnings
 from fks.infra.references import References
 
 DEFAULT_PATHS = (Path("fks.toml"), Path("/etc/fks/fks.toml"))
-INSTALLED = DEFAULT_PATHS[
-    1
-].parent  # where systemd/fks.service and fks@.service have their configurations ...
+INSTALLED = DEFAULT_PATHS[1].parent  # where the units of systemd/ have their configurations ...
 STATE = Path("/var/lib")  # ... and their state
 
 S = TypeVar("S", bound=Struct)
