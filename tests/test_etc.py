@@ -1,4 +1,4 @@
-"""The examples in etc/ with the programs that read them, where they are installed (proxies: test_proxies.py)."""
+"""The examples in etc/ with the programs that read them, where installed (proxies: test_proxies.py)."""
 
 import configparser
 import re
@@ -62,6 +62,7 @@ def test_a_rotated_audit_trail_goes_on_in_the_new_file(tmp_path: Path) -> None:
         until_written(audit)
         (rotated,) = tmp_path.glob("audit.jsonl-*")
         assert (audit.stat().st_mode, audit.stat().st_uid) == (before.st_mode, before.st_uid)
+        assert rotated.stat().st_ino == before.st_ino, "it is moved: a copy could miss what comes meanwhile"
         assert verify([audit]).problems == (), "a file that does not begin with record 1"
         assert daemon.stop() == 0
     both = verify([rotated, audit])
