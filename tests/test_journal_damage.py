@@ -74,6 +74,11 @@ LATE = "(SELECT id FROM order_ WHERE leg = 'entry' ORDER BY n DESC LIMIT 1)"
         ("UPDATE strategy_position SET realized = '7'", "the share of trend in the position of paper"),
         ("UPDATE fill SET amount = '0.5' WHERE trade_id = 't1'", "1 filled, but its fills add up to 1.1"),
         ("DELETE FROM fill WHERE trade_id = 't2'", "1 filled, but its fills add up to 0.4"),
+        ("DELETE FROM fill", "1 filled, and no fill tells of it"),
+        (
+            "UPDATE fill SET amount = '0' WHERE trade_id = 't2'",
+            "a fill of it has no amount",
+        ),
         ("UPDATE fill SET price = '150' WHERE trade_id = 't2'", "its average price is 100.6"),
         (f"UPDATE order_ SET average = NULL WHERE id = {ENTRY}", "it is filled without a price"),
         (f"UPDATE order_ SET filled = '0' WHERE id = {ENTRY}", "it is filled, and nothing of it is"),

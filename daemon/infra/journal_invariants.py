@@ -8,9 +8,10 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import groupby
 
 from fks.domain import book
-from fks.domain.messages import Fill, Intent, Order
+from fks.domain.messages import Intent, Order
 from fks.domain.money import ZERO, plain
 from fks.domain.orders import NEXT, Leg, State
 from fks.domain.outcome import AlertState, alert_state
@@ -109,15 +110,16 @@ def placements(reader: SqliteReader) -> Iterator[Finding]:
 
 def filled(reader: SqliteReader) -> Iterator[Finding]:
     """An order's amount and price are those of its fills."""
-    fills: defaultdict[str, list[Fill]] = defaultdict(list)
-    for row in reader.connection.execute(f"SELECT {codec.FILL} FROM fill ORDER BY n"):  # noqa: S608 - our own constants
-        fill = codec.fill(row)
-        fills[fill.order_id].append(fill)
-    sql = "SELECT id, filled, average FROM order_ WHERE filled <> '0'"
-    stored = {row[0]: (Decimal(row[1]), row[2] and Decimal(row[2])) for row in reader.connection.execute(sql)}
-    for order_id in sorted(fills.keys() | stored.keys()):
-        where, own = f"order {order_id}", fills[order_id]
-        amount, average = stored.get(order_id, (ZERO, None))
+    without = "SELECT id, filled FROM order_ WHERE filled <> '0' AND id NOT IN (SELECT order_id FROM fill)"
+    for order_id, amount in reader.connection.execute(without):
+        yield Finding(f"order {order_id}", f"{amount} filled, and no fill tells of it", _LOOK)
+    by_order = f"SELECT {codec.FILL} FROM fill ORDER BY order_id, n"  # noqa: S608 - our own constants
+    fills = (codec.fill(row) for row in reader.connection.execute(by_order))
+    for order_id, group in groupby(fills, key=lambda fill: fill.order_id):
+        own = list(group)
+        where = f"order {order_id}"
+        row = reader.first("SELECT filled, average FROM order_ WHERE id = ?", order_id) or ("0", None)
+        amount, average = Decimal(row[0]), row[1] and Decimal(row[1])
         sum_, mean = book.total(one.amount for one in own), book.mean_price(own)
         if sum_ != amount:
             yield Finding(where, f"{amount} filled, but its fills add up to {sum_}", _LOOK)
