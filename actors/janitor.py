@@ -27,7 +27,7 @@ from fks.kernel import Restart
 from fks.ledger import Journal, Reader
 
 EVERY_S = 3600.0
-PAUSE_S = 0.02  # between two slices: the journal is everybody's
+PAUSE_S = 0.05  # between two slices: the journal is everybody's
 PAGE = 1_000  # fills in one look
 ALERTS = 10  # forgotten in one transaction
 EVENTS = 100  # trimmed in one transaction

@@ -70,7 +70,7 @@ def build(path: Path, count: int) -> float:
 async def latencies(
     journal: Journal, first: int, seconds: float, ended: trio.Event | None = None
 ) -> list[float]:
-    """Of a sender every 5 ms, until then or until the end of something."""
+    """Of a sender every 5 ms, for so long or until the end of something."""
     taken: list[float] = []
     deadline = trio.current_time() + seconds
     while trio.current_time() < deadline and (ended is None or not ended.is_set()):
@@ -113,7 +113,7 @@ async def measure(path: Path, count: int, seconds: float) -> None:
             ended.set()
 
         tasks.start_soon(clean)
-        told("pruning", await latencies(journal, 20_000_000, 3600.0, ended))
+        told("pruning", await latencies(journal, 20_000_000, 4 * seconds, ended))
         tasks.cancel_scope.cancel()
     click.echo(
         {

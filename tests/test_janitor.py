@@ -32,6 +32,7 @@ from fks.domain.settings import (
 from fks.domain.trades import TripQuery
 from fks.infra.audit import AuditExporter, verify
 from fks.infra.journal_check import verify_journal
+from fks.infra.sqlite_schema import FORGETTABLE
 from fks.venues.paper import PaperVenue
 from ledger_cases import NOON, alert, order, report, sql, trade
 from makers import dec, market
@@ -534,3 +535,14 @@ async def test_a_round_trip_sells_the_rest_that_was_carried(world: World) -> Non
     await world.clean()
     trips = await Trades(world.journal, dict)(TripQuery(limit=10))
     assert ([str(trip.exit) for _, trip in trips.closed], trips.still_open) == (["130"], ())
+
+
+async def test_a_slice_costs_the_same_however_many_alerts_there_are(world: World) -> None:
+    """Neither of its two questions goes through all alerts that have ended."""
+    given = "SELECT a.id FROM alert a WHERE a.id IN (SELECT value FROM json_each('[]'))"
+    page = "SELECT a.id FROM alert a WHERE a.n > 0 AND a.n <= 9"
+    for question, by in ((given, "(id=?)"), (page, "(rowid>? AND rowid<?)")):
+        plan = sql(
+            world.folder / "fks.db", f"EXPLAIN QUERY PLAN {question} AND {FORGETTABLE.replace('?', '0')}"
+        )
+        assert any("SEARCH a " in row[3] and by in row[3] for row in plan), plan
