@@ -153,26 +153,11 @@ class Daemon:
         )
         await self._vital(core, lambda _tasks: journal, self.journal_inbox, JournalActor.RESTART)
         exporter = AuditExporter(self.loaded.audit_path, self.store)
-        make_metrics = partial(
-            MetricsActor,
-            metrics=self.metrics,
-            journal=self.journal,
-            wall=self.wall,
-            disk=partial(disk_usage, self.loaded.journal_path, self.loaded.audit_path),
-            accounts=lambda: [crew.account for crew in self.crews.all()],
-        )
         actors.start_soon(self._observe, lambda _tasks: AuditActor(exporter), audit_inbox, AuditActor.RESTART)
-        actors.start_soon(self._observe, make_metrics, metrics_inbox, Restart())
+        actors.start_soon(self._observe, self._make_metrics, metrics_inbox, Restart())
         actors.start_soon(self._observe, self._make_notify, self.notifier.inbox, Notify.RESTART)
         janitor_ref, janitor_inbox = mailbox("janitor", Janitor.MAILBOX, Look)
-        make_janitor = partial(
-            Janitor,
-            journal=self.journal,
-            rules=lambda: retention_rules(self.loaded.settings),
-            markets=self.crews.markets,
-            exported=lambda: exporter.synced,
-            wall=self.wall,
-        )
+        make_janitor = partial(self._make_janitor, exported=lambda: exporter.synced)
         actors.start_soon(self._observe, make_janitor, janitor_inbox, Janitor.RESTART)
         for name in self.loaded.settings.exchanges:
             await self.crews.enlist(actors, name)
@@ -185,6 +170,26 @@ class Daemon:
         actors.start_soon(self._watch_backlog)
         actors.start_soon(self._obey_signals, actors, audit_ref)
         await self._open_addresses(actors)
+
+    def _make_metrics(self, tasks: trio.Nursery) -> MetricsActor:
+        return MetricsActor(
+            tasks,
+            metrics=self.metrics,
+            journal=self.journal,
+            wall=self.wall,
+            disk=partial(disk_usage, self.loaded.journal_path, self.loaded.audit_path),
+            accounts=lambda: [crew.account for crew in self.crews.all()],
+        )
+
+    def _make_janitor(self, tasks: trio.Nursery, exported: Callable[[], int]) -> Janitor:
+        return Janitor(
+            tasks,
+            journal=self.journal,
+            rules=lambda: retention_rules(self.loaded.settings),
+            markets=self.crews.markets,
+            exported=exported,
+            wall=self.wall,
+        )
 
     def _make_notify(self, tasks: trio.Nursery) -> Notify:
         cell, told = self.notifier.settings, self.metrics.notified

@@ -260,7 +260,7 @@ def test_a_strategys_limits_count_what_is_its_own(limits: Limits, code: str | No
     if code is None:
         assert by("a", add, known, Rules(own=limits)).orders
         return
-    with pytest.raises(Refusal, match="strategy 'a'") as caught:
+    with pytest.raises(Refusal, match="strategy a's") as caught:
         by("a", add, known, Rules(own=limits))
     assert caught.value.code == code
 
