@@ -24,6 +24,7 @@ from fks.infra.http_protocol import AppTasks, Protocol, RequestRead
 _MAX_RECV = 16 * 1024  # bytes a read; no more than a head may have, so a flood is noticed at once
 LINGER_S = 1.0  # after the last reply: read what still comes, or the kernel's reset destroys that reply
 _DRAIN_GRACE_S = 0.25  # what was on its way when the drain began is still answered
+_FIRST_GRACE_S = 2.0  # a client that has just connected and asked for nothing yet would call it a refusal
 
 log = structlog.get_logger()
 
@@ -71,6 +72,7 @@ class Connection:
     ) -> None:
         self.stage = Stage.HEAD
         self.since = trio.current_time()  # when it became ready for the present request
+        self._fresh = True  # no request has come yet
         self._app = app
         self._config = config
         self._context = context
@@ -101,7 +103,7 @@ class Connection:
                 with self._reading:
                     await self._read()
                 while self._left_unread():
-                    self._reading = trio.CancelScope(deadline=trio.current_time() + _DRAIN_GRACE_S)
+                    self._reading = trio.CancelScope(deadline=trio.current_time() + self._grace)
                     with self._reading:
                         await self._read()
                 if self._reading.cancelled_caught or self.stage is not Stage.ANSWER:
@@ -115,10 +117,14 @@ class Connection:
         """Hang up on a client whose request is not complete."""
         self._reading.cancel()
 
+    @property
+    def _grace(self) -> float:
+        return _FIRST_GRACE_S if self._fresh else _DRAIN_GRACE_S
+
     def drain(self) -> None:
         """Take no new request, once `context.terminated` is set, but for one that is on its way already."""
         if self.stage is Stage.HEAD:
-            self._reading.deadline = min(self._reading.deadline, trio.current_time() + _DRAIN_GRACE_S)
+            self._reading.deadline = min(self._reading.deadline, trio.current_time() + self._grace)
 
     def _left_unread(self) -> bool:
         """Whether a drain ended the wait for a request that has arrived: on a busy machine it may have waited
@@ -135,10 +141,12 @@ class Connection:
                 self.since = now
                 self._life.deadline = now + (self._limits.max_connection_life_s or inf)
                 draining = self._context.terminated.is_set()
-                self._reading.deadline = now + (_DRAIN_GRACE_S if draining else self._limits.keep_alive_s)
+                self._reading.deadline = now + (self._grace if draining else self._limits.keep_alive_s)
             case Stage.BODY:
+                self._fresh = False
                 self._reading.deadline = now + self._limits.read_timeout_s
             case Stage.ANSWER:
+                self._fresh = False
                 self._reading.deadline = inf
             case Stage.CLOSING:
                 self._reading.deadline = now + LINGER_S

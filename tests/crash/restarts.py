@@ -7,6 +7,7 @@ Exit codes: 0 every acknowledged alert has exactly one order and no connection w
 
 import argparse
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -23,7 +24,8 @@ from typing import Any
 
 import apsw
 
-from process import HOST, PAPER, Daemon
+from fks.domain.auth import sign
+from process import HOST, PAPER, SECRET, Daemon
 
 PER_S = 50.0
 EVERY_S = 2.0
@@ -119,10 +121,11 @@ def _load(daemon: Held, seen: Seen, stop: threading.Event) -> None:
 
 
 def _send(daemon: Held, seen: Seen, name: str) -> None:
-    began = time.monotonic()
+    began, raw = time.monotonic(), {"symbol": "BTC/USDT", "action": "buy", "amount": 0.0002, "confidence": 1}
+    body = json.dumps({**raw, "id": name, "timestamp": time.time()}).encode()
     for _ in range(RESENDS):
         try:
-            reply = daemon.alert(id=name, amount=0.001)
+            reply = daemon.post(body, {"X-Signature": sign(SECRET, body)})
         except TimeoutError:
             seen.late += 1
             return
