@@ -9,6 +9,8 @@ from msgspec.structs import fields
 
 from config_cases import errors, no_usual_places, read  # noqa: F401 - a fixture
 from fakes import FakeVenue
+from fks.domain.reload import changes
+from fks.domain.retention import rules
 from fks.domain.settings import (
     KellyChanges,
     KellySettings,
@@ -104,9 +106,9 @@ def test_an_accounts_limits_keep_those_that_it_does_not_name(settings: Settings)
 
 
 def test_what_may_change_is_all_there_is() -> None:
-    for whole, changes in ((SizingSettings, SizingChanges), (KellySettings, KellyChanges)):
-        assert [one.name for one in fields(changes)] == [one.name for one in fields(whole)]
-        assert {one.default for one in fields(changes)} == {None}
+    for whole, over in ((SizingSettings, SizingChanges), (KellySettings, KellyChanges)):
+        assert [one.name for one in fields(over)] == [one.name for one in fields(whole)]
+        assert {one.default for one in fields(over)} == {None}
     assert laid_over(SizingSettings(), SizingChanges()) == SizingSettings()
 
 
@@ -152,3 +154,26 @@ def test_a_strategys_method_may_find_its_number_in_its_account(tmp_path: Path) -
 def test_the_whole_file_s_limits_are_those_of_every_account(settings: Settings) -> None:
     assert settings.exchanges["paper"].risk is None
     assert RiskSettings().max_price_deviation == Decimal("0.05")
+
+
+def test_the_journal_keeps_what_any_accounts_limits_and_sizes_rest_on(tmp_path: Path) -> None:
+    for text, newest in (
+        ("risk.max_consecutive_losses = 4", 4),
+        ("sizing.kelly.estimate = true", 1000),
+        ("sizing.kelly.fraction = 0.1", 0),
+    ):
+        found = rules(read(tmp_path, f"[exchanges.paper]\n{text}").settings)
+        assert found is not None
+        assert found.newest == newest
+
+
+def test_a_reload_takes_no_account_down_for_its_limits(tmp_path: Path) -> None:
+    before, after = (
+        read(
+            tmp_path, f"[exchanges.paper]\nleverage = {leverage}\nrisk.max_open_orders = {leverage}"
+        ).settings
+        for leverage in (1, 2)
+    )
+    found = changes(before, after)
+    assert found.anew == ()
+    assert set(found.at_once) == {"exchanges.paper.leverage", "exchanges.paper.risk.max_open_orders"}

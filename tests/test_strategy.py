@@ -12,7 +12,7 @@ from fks.domain.decide import Planned, decide, noticed
 from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure, Position, Share
 from fks.domain.orders import Leg, Side, State
-from fks.domain.settings import Limits, OnDrift
+from fks.domain.settings import OnDrift, StrategyLimits
 from fks.domain.shares import own, without
 from fks.domain.strategy import Change
 from fks.domain.view import Rules
@@ -215,7 +215,7 @@ def test_a_spot_account_has_no_shorts() -> None:
 
 # --- several strategies on one symbol
 
-OWN = Rules(own=Limits())
+OWN = Rules(own=StrategyLimits())
 
 
 def by(name: str, fields: dict[str, Any], known: Any, rules: Rules = OWN) -> Planned:
@@ -249,18 +249,18 @@ def test_a_strategys_cancel_and_reversal_mind_only_what_is_its_own() -> None:
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (Limits(max_position_notional=dec(100_000)), "risk.max_position_notional"),
-        (Limits(max_order_notional=dec(49_999)), "risk.max_order_notional"),
-        (Limits(max_position_notional=dec(150_000)), None),
+        (StrategyLimits(max_position_notional=dec(100_000)), "risk.max_position_notional"),
+        (StrategyLimits(max_order_notional=dec(49_999)), "risk.max_order_notional"),
+        (StrategyLimits(max_position_notional=dec(150_000)), None),
     ],
 )
-def test_a_strategys_limits_count_what_is_its_own(limits: Limits, code: str | None) -> None:
+def test_a_strategys_limits_count_what_is_its_own(limits: StrategyLimits, code: str | None) -> None:
     add = state("buy", "long", "long")
     known = swap("9", a="2", b="7")
     if code is None:
         assert by("a", add, known, Rules(own=limits)).orders
         return
-    with pytest.raises(Refusal, match="strategy a's") as caught:
+    with pytest.raises(Refusal, match="the strategy a's limit") as caught:
         by("a", add, known, Rules(own=limits))
     assert caught.value.code == code
 
