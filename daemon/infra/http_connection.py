@@ -24,7 +24,7 @@ from fks.infra.http_protocol import AppTasks, Protocol, RequestRead
 _MAX_RECV = 16 * 1024  # bytes a read; no more than a head may have, so a flood is noticed at once
 LINGER_S = 1.0  # after the last reply: read what still comes, or the kernel's reset destroys that reply
 _DRAIN_GRACE_S = 0.25  # what was on its way when the drain began is still answered
-_FIRST_GRACE_S = 2.0  # a client that has just connected and asked for nothing yet would call it a refusal
+_FIRST_GRACE_S = 0.7  # a client that has just connected and asked for nothing yet would call it a refusal
 
 log = structlog.get_logger()
 
