@@ -48,7 +48,6 @@ class Crew:
     told: Told
     mailboxes: dict[str, Ref[Look]] = field(init=False, default_factory=dict)
     outlook: Outlook = field(init=False)
-    leaving: bool = field(init=False, default=False)  # no longer configured: it ends what it still owes
     _inboxes: dict[str, Inbox[Look]] = field(init=False, default_factory=dict)
     _lives: dict[str, trio.CancelScope] = field(init=False, default_factory=dict)
     _all: trio.CancelScope = field(init=False, default_factory=trio.CancelScope)
@@ -103,13 +102,13 @@ class Crew:
                 self._lives[actor].cancel()
 
     async def finish(self) -> None:
-        """Return when nothing is left that somebody must decide, send, follow or protect."""
+        """Return when it has nothing more to decide, send, follow or protect, or was taken down."""
         name = self.account.name
 
         def owes(ledger: Reader) -> bool:
             return bool(ledger.live_orders(name) or ledger.unsized(name, 1))
 
-        while await self.account.journal.read(owes):  # noqa: ASYNC110
+        while not self._ended.is_set() and await self.account.journal.read(owes):  # noqa: ASYNC110
             await trio.sleep(1.0)
 
     async def stop(self, within: float) -> None:

@@ -123,7 +123,6 @@ class Crews:
 
     async def _dismiss(self, crew: Crew) -> None:
         """No alert reaches it any more; it goes when all that it owes has come to rest."""
-        crew.leaving = True
         log.info("account_leaving", account=crew.account.name, then="its orders are followed to their end")
         await crew.finish()
         if self._crews.get(crew.account.name) is crew:

@@ -70,6 +70,19 @@ def test_an_account_comes_and_goes_when_it_owes_nothing(daemon: Daemon) -> None:
     assert [one["account"] for one in daemon.ask("/v1/accounts")["accounts"]] == ["paper"]
 
 
+def test_an_account_that_comes_back_while_it_leaves_is_one_account(daemon: Daemon) -> None:
+    rewrite(daemon, PAPER, PAPER + OTHER)
+    resting = daemon.alert(exchange="other", id="limit", order_type="limit", price=49000.0).json["alert_id"]
+    daemon.until_order(resting, "open")
+    rewrite(daemon, OTHER, "")
+    assert rewrite(daemon, PAPER, PAPER + OTHER)["added"] == ["other"]
+    assert daemon.alert(exchange="other", id="market").status == 200
+    order = daemon.until_order(resting, "open")
+    daemon.ask(f"/v1/orders/{order['id']}", "DELETE")
+    daemon.until_order(resting, "canceled")
+    assert daemon.alert(exchange="other", id="still here").status == 200
+
+
 def test_what_waits_for_a_start_is_named(daemon: Daemon) -> None:
     told = rewrite(daemon, "drain_s = 5.0", "drain_s = 6.0\nmax_connections = 99")
     assert (told["at_once"], told["at_start"]) == (["server.drain_s"], ["server.max_connections"])
@@ -85,12 +98,11 @@ def test_no_alert_is_lost_or_doubled_while_accounts_are_taken_up_anew(daemon: Da
 
     sender = threading.Thread(target=send)
     sender.start()
+    before = PAPER
     for cents in range(1, 5):
-        rewrite(
-            daemon,
-            PAPER if cents == 1 else f"fee = 0.00{cents - 1}\n",
-            PAPER + "fee = 0.001\n" if cents == 1 else f"fee = 0.00{cents}\n",
-        )
+        after = PAPER + f"fee = 0.00{cents}\n"
+        rewrite(daemon, before, after)
+        before = after
     sender.join()
     accepted = {reply.json["alert_id"] for reply in replies if reply.status in (200, 202)}
     assert len(accepted) == 120, [reply for reply in replies if reply.status not in (200, 202)][:3]
