@@ -5,13 +5,13 @@ A round trip belongs to (account, strategy, symbol): two strategies on one symbo
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fks.domain.book import EXACT, apply, currencies
+from fks.domain.book import EXACT, MEAN, apply, currencies
 from fks.domain.messages import Fill, Order, Position
 from fks.domain.money import ZERO
 from fks.domain.orders import Side
@@ -19,8 +19,6 @@ from fks.domain.orders import Side
 Key = tuple[str, str, str]  # account, strategy, symbol
 Step = Callable[[str, str], Decimal]
 """The least amount that can be traded on an account of a symbol; 0: not known."""
-
-_MEAN = Context(prec=28)
 
 
 class Execution(Struct, frozen=True):
@@ -110,7 +108,7 @@ class _Sum:
 
     @property
     def mean(self) -> Decimal | None:
-        return _MEAN.divide(self.cost, self.amount) if self.amount else None
+        return MEAN.divide(self.cost, self.amount) if self.amount else None
 
 
 @dataclass(slots=True)
