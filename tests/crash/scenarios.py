@@ -59,12 +59,17 @@ def killed_before_any_write(stage: Stage) -> None:
     daemon.kill()
     acknowledged = set()
     for point in (1, whole // 4, whole // 2, 3 * whole // 4):
-        daemon.start(**faults.env)
+        process = daemon.start(**faults.env).process
+        assert process is not None
         faults.set("kill_before", point)
-        reply = tried(daemon, id=f"killed-{point}")
-        if reply is not None and reply.status < 300:
-            acknowledged.add(reply.json["alert_id"])
-        until(lambda: daemon.process is not None and daemon.process.poll() is not None, "killed")
+        # One commit takes what is waiting, so that an alert may need fewer writes than the first did: then another one.
+        for number in range(20):
+            reply = tried(daemon, id=f"killed-{point}-{number}")
+            if reply is not None and reply.status < 300:
+                acknowledged.add(reply.json["alert_id"])
+            if process.poll() is not None:
+                break
+        assert process.wait(timeout=10) == -signal.SIGKILL
         faults.set("kill_before", 0)
     daemon.start(**faults.env)
     there = {row["id"] for row in daemon.ask("/v1/alerts")["alerts"]}
