@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fks.domain.dotted import join
 from fks.domain.settings import Settings
 
 AT_START = (
@@ -69,16 +70,12 @@ def _differing(now: Any, new: Any, path: str) -> Iterator[str]:
     """Dotted keys under which the two differ; those of dicts too."""
     if isinstance(now, Struct) and type(now) is type(new):
         for field in now.__struct_fields__:
-            yield from _differing(getattr(now, field), getattr(new, field), _join(path, field))
+            yield from _differing(getattr(now, field), getattr(new, field), join(path, field))
     elif isinstance(now, dict) and isinstance(new, dict):
         for key in now | new:
             if key in now and key in new:
-                yield from _differing(now[key], new[key], _join(path, str(key)))
+                yield from _differing(now[key], new[key], join(path, str(key)))
             else:
-                yield _join(path, str(key))
+                yield join(path, str(key))
     elif now != new:
         yield path
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key

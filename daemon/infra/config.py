@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fks.domain.dotted import join
 from fks.domain.errors import Fatal
 from fks.domain.settings import AccountSettings, RiskSettings, Settings
-from fks.infra.config_decode import Decoder, join, nearest
+from fks.infra.config_decode import Decoder, nearest
 from fks.infra.config_document import parse_toml, parse_yaml
 from fks.infra.config_rules import unreasonable
 from fks.infra.config_senders import check_senders, named, secret_warnings

@@ -3,8 +3,6 @@
 (msgspec's own decoder stops at the first mistake and cannot name the nearest key; the structs are its.)
 """
 
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,6 +13,7 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 from msgspec import Struct
 from msgspec.structs import fields
 
+from fks.domain.dotted import join
 from fks.domain.money import parse_decimal
 from fks.domain.secret import Secret
 from fks.domain.settings import Moment, Settings, WebhookSecret
@@ -26,8 +25,6 @@ S = TypeVar("S", bound=Struct)
 FAILED: Final = object()
 """Stands for a value whose mistake was reported already."""
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-
 
 class Opaque(dict[str, Any]):
     """A table passed on unread, so it may hold keys: printing it tells nothing."""
@@ -36,12 +33,6 @@ class Opaque(dict[str, Any]):
         return "{***}"
 
     __str__ = __repr__
-
-
-def join(path: str, key: str) -> str:
-    """The dotted path, as TOML writes it."""
-    name = key if _BARE.fullmatch(key) else json.dumps(key)
-    return f"{path}.{name}" if path else name
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

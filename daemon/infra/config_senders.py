@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from fks.domain.dotted import join
 from fks.domain.settings import Settings, SizingSettings, StrategySettings, WebhookSecret
 from fks.domain.sizing import laid_over
-from fks.infra.config_decode import Decoder, join, nearest
+from fks.infra.config_decode import Decoder, nearest
 
 SOON_DAYS = 14.0  # before a secret's end `fks check` and the start of the daemon warn of it
 

@@ -62,7 +62,7 @@ def killed_before_any_write(stage: Stage) -> None:
         process = daemon.start(**faults.env).process
         assert process is not None
         faults.set("kill_before", point)
-        # One commit takes what is waiting, so that an alert may need fewer writes than the first did: then another one.
+        # One commit takes what is waiting, so that an alert may need fewer writes than the first did.
         for number in range(20):
             reply = tried(daemon, id=f"killed-{point}-{number}")
             if reply is not None and reply.status < 300:
