@@ -61,10 +61,12 @@ async def test_limit_order_rests_reserves_and_fills_at_its_price_when_the_mark_j
     assert await exchange.open_orders() == []
 
 
-async def test_marketable_limit_order_fills_at_the_mark_not_at_its_limit() -> None:
+async def test_marketable_limit_order_slips_as_a_market_order_does_but_not_beyond_its_limit() -> None:
     exchange = venue()
-    assert (await placed(exchange, limit("q1", "buy", "105"))).average == D(100)
-    assert (await placed(exchange, limit("q2", "sell", "95"))).average == D(100)
+    assert (await placed(exchange, limit("q1", "buy", "105"))).average == D("100.1")
+    assert (await placed(exchange, limit("q2", "sell", "95"))).average == D("99.9")
+    assert (await placed(exchange, limit("q3", "buy", "100.05"))).average == D("100.05")
+    assert (await placed(exchange, limit("q4", "sell", "100"))).average == D(100)
 
 
 async def test_post_only_that_would_cross_is_rejected() -> None:
@@ -112,13 +114,13 @@ async def test_triggered_stop_limit_rests_at_its_limit() -> None:
     assert (found.state, found.average) == (State.FILLED, D(94))
 
 
-async def test_stop_limit_whose_limit_is_met_when_triggered_fills_at_the_mark() -> None:
+async def test_stop_limit_whose_limit_is_met_when_triggered_fills_near_the_mark() -> None:
     exchange = venue()
     await placed(exchange, order("q1", "buy", type=OrderType.STOP_LIMIT, stop_price="105", price="107"))
     exchange.hint(SPOT, D(106))
     found = await exchange.find(order("q1"))
     assert found is not None
-    assert found.average == D(106)
+    assert found.average == D("106.11")
 
 
 async def test_triggered_stop_limit_that_would_cross_ends_rejected_when_post_only() -> None:

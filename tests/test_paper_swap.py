@@ -43,6 +43,19 @@ async def test_leverage_divides_the_margin_and_no_more_can_be_opened() -> None:
     assert (await exchange.balance()).free["USDT"] == 1000
 
 
+async def test_what_a_position_has_lost_is_no_margin_for_another() -> None:
+    exchange = venue(slippage_bps=D(0), fee=D(0))
+    await placed(exchange, order("q1", "buy", "20", symbol=SWAP, leverage=10))
+    exchange.hint(SWAP, D(80))
+    balance = await exchange.balance()
+    assert (balance.total["USDT"], balance.gains["USDT"], balance.free["USDT"]) == (1000, -400, 400)
+    error = await rejection(exchange, order("q2", "buy", "51", symbol=SWAP, leverage=10))
+    assert error.code == "insufficient_funds"
+    await placed(exchange, order("q3", "buy", "50", symbol=SWAP, leverage=10))
+    exchange.hint(SWAP, D(110))  # a gain is none either
+    assert (await exchange.balance()).free["USDT"] == 400
+
+
 async def test_reduce_only_never_turns_a_position_round() -> None:
     exchange = venue()
     await placed(exchange, order("q1", "buy", "2", symbol=SWAP))

@@ -127,7 +127,7 @@ class PaperVenue:
         return self._book.open_orders()
 
     async def balance(self) -> Balance:
-        """Profit that is not realised is neither in `free` nor in `total`: it is in `gains`."""
+        """What is not realised is in `gains`, not in `total`; of it, `free` lacks what is lost."""
         await trio.lowlevel.checkpoint()
         self._book.pass_time(self._wall())
         return self._book.balance()

@@ -3,7 +3,7 @@
 Price moves in proportion to what is taken: every `slippage_bps` of price holds `depth` of notional, beginning
 half a spread, also `slippage_bps`, away from the mark. (Impact linear in size: A. S. Kyle, "Continuous
 Auctions and Insider Trading", Econometrica 53, 1985.) Each new mark finds it full again. A `depth` of 0
-is endless: any amount trades at the first step, and a limit at the mark itself.
+is endless: any amount trades at the first step, or at a limit between that and the mark.
 """
 
 from decimal import Decimal
@@ -46,10 +46,13 @@ class Depth:
         return max(ZERO, steps * self._depth - taken) / mark
 
     def price(self, working: Working, amount: Decimal, mark: Decimal) -> Decimal:
-        """The mean price of `amount`: a resting limit's own, a market order's with its slippage."""
-        if working.limit is not None and (working.resting or not self._depth):
-            return working.limit if working.resting else mark
-        return self.reckoned(working, amount, mark)
+        """The mean price of `amount`: a resting limit's own, of what arrives with slippage up to the limit."""
+        limit = working.limit
+        if limit is not None and working.resting:
+            return limit
+        price = self.reckoned(working, amount, mark)
+        worst = min if working.buying else max
+        return price if limit is None else worst(price, limit)
 
     def reckoned(self, working: Working, amount: Decimal, mark: Decimal) -> Decimal:
         """What a market order of `amount` would pay."""

@@ -80,7 +80,8 @@ class Means:
     def _held(self, but: Working | None) -> dict[str, Decimal]:
         """Per currency, what positions and open orders hold back, the group of `but` left out.
 
-        The legs of one group hold once: the stop, or the take profits together, whichever is more.
+        The legs of one group hold once: the stop, or the take profits together, whichever is more. What open
+        positions have lost is gone, although it is not paid yet.
         """
         groups: dict[tuple[str, str], dict[bool, Decimal]] = {}
         skipped = group_of(but.order) if but else None
@@ -95,4 +96,6 @@ class Means:
         held = self._account.margins()
         for (_, currency), sides in groups.items():
             held[currency] = held.get(currency, ZERO) + max(sides.values())
+        for currency, gain in self._account.unrealized(self._marks).items():
+            held[currency] = held.get(currency, ZERO) + max(ZERO, -gain)
         return held
