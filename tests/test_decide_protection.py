@@ -104,6 +104,13 @@ def test_protection_without_a_price_is_refused() -> None:
     assert refusal(wish, view(price=None)) == "sizing.no_price"
 
 
+def test_a_stop_on_the_wrong_side_says_where_it_is() -> None:
+    for stop, where in (("100", "at"), ("100.50", "on the profit side of")):
+        with pytest.raises(Refusal) as caught:
+            planned(intent(amount=dec(1), stop_loss=Target(price=dec(stop))), view(price=dec("100.0")))
+        assert caught.value.detail == f"stop_loss {float(stop):g} is {where} the entry price 100"
+
+
 def test_protection_that_the_market_would_reject_is_refused_before_the_entry() -> None:
     """Else the entry fills and its stop is rejected: a position without protection."""
     least = market(min_notional=dec(50))

@@ -16,7 +16,9 @@ from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
 from fks.domain.settings import (
     AccountSettings,
+    KellyChanges,
     Settings,
+    SizingChanges,
     StrategySettings,
     WebhookSecret,
     WebhookSettings,
@@ -166,6 +168,24 @@ def test_a_symbol_is_resolved_as_soon_as_the_markets_are_known() -> None:
     assert refused(symbol="DOGEUSDT", exchanges=["binance", "paper"]) == ("alert.symbol", "symbol")
 
 
+@pytest.mark.parametrize(
+    ("sizing", "code"),
+    [
+        ({"method": "all_in"}, "alert.schema"),
+        ({"methd": "kelly"}, "alert.schema"),
+        ({"atr_timeframe": "7x"}, "alert.schema"),
+        ({"nan": "zero"}, "alert.schema"),
+        ({"pct": 5}, "alert.number"),
+        ({"kelly": {"win_rate": "NaN"}}, "alert.number"),
+    ],
+)
+def test_a_size_that_cannot_be_meant_is_refused_before_it_is_accepted(
+    sizing: dict[str, Any], code: str
+) -> None:
+    assert refused(sizing=sizing) == (code, "sizing")
+    assert send(sizing={"method": "kelly", "pct": "0.01", "kelly": {"estimate": True}})
+
+
 @pytest.mark.parametrize("name", ["symbol", "action", "amount", "timestamp", "comment", "stop_loss"])
 def test_a_placeholder_that_nobody_filled_in_is_named(name: str) -> None:
     assert refused(None, **{name: "{{strategy.order.action}}"}) == ("alert.placeholder", name)
@@ -185,10 +205,14 @@ json_like: st.SearchStrategy[Any] = (
 fields = st.sampled_from(
     ["symbol", "action", "id", "exchange", "exchanges", "timestamp", "confidence", "sizing", "x"]
 )
+sizes = st.dictionaries(
+    st.sampled_from([*SizingChanges.__struct_fields__, "x"]),
+    json_like | st.dictionaries(st.sampled_from([*KellyChanges.__struct_fields__, "x"]), json_like),
+)
 
 
 @settings(max_examples=150)
-@given(st.dictionaries(fields, json_like, max_size=5))
+@given(st.dictionaries(fields, json_like | sizes, max_size=5))
 def test_an_authentic_alert_raises_nothing_but_a_refusal(given: dict[str, Any]) -> None:
     try:
         new = post(json.dumps({**GOOD, **given}).encode())

@@ -271,7 +271,7 @@ async def test_a_drawdown_is_measured_from_the_highest_equity_over_restarts(tmp_
         venue.funds = {"USDT": Decimal(900)}
         await trio.sleep(60)
         record = await own(rig)
-        assert (record.by, "10.00% below its highest of 1000" in record.why) == ("risk.max_drawdown", True)
+        assert (record.by, "10% below its highest of 1000" in record.why) == ("risk.max_drawdown", True)
         await resume(rig)
         await trio.sleep(60)
         assert (await own(rig)).state is TradingState.ACTIVE  # measured from here on

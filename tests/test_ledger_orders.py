@@ -119,6 +119,8 @@ def test_rejected_entry_takes_its_legs_with_it(store: SqliteStore) -> None:
     assert found(store, held.id).state is State.REFUSED
     assert store.read(lambda reader: reader.live_orders()) == []
     assert store.read(lambda reader: reader.alert_state(entry.alert_id)) is AlertState.REFUSED
+    alarms = [one.order_id for one in store.read(lambda reader: reader.events(0)) if one.kind == "alarm"]
+    assert alarms == [entry.id], "one rejection is one alarm"
 
 
 def test_partly_filled_entry_keeps_its_legs(store: SqliteStore) -> None:

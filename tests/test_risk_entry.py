@@ -93,9 +93,14 @@ def test_a_refusal_tells_the_numbers() -> None:
             view(market(SWAP), price=dec(105)),
             Rules(limits=limits(max_slippage=dec("0.01"))),
         )
-    assert caught.value.detail == (
-        "the last price 105 is 5.00% worse than the alert's 100; the limit is 1.00%"
-    )
+    assert caught.value.detail == ("the last price 105 is 5% worse than the alert's 100; the limit is 1%")
+
+
+def test_what_is_just_over_a_limit_does_not_read_as_the_limit() -> None:
+    wish = intent(amount=dec(1), order_type=OrderType.LIMIT, price=dec("47499.99"))
+    with pytest.raises(Refusal) as caught:
+        decide(wish, view(price=dec(50000)), Rules(limits=limits(max_price_deviation=dec("0.05"))))
+    assert "is 5.00002% away from the last price 50000; the account's limit is 5%" in caught.value.detail
 
 
 @pytest.mark.parametrize(("_code", "given", "known", "alert"), BINDING)

@@ -10,13 +10,19 @@ from difflib import get_close_matches
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from fks.domain import dialects, ids, strategy
+from fks.domain import dialects, ids, sizing, strategy
 from fks.domain.alerts import Alert, parse_alert
 from fks.domain.auth import Sender, authenticate, check_scope
 from fks.domain.errors import Refusal
 from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
-from fks.domain.settings import Settings, StrategySettings, WebhookSecret, WebhookSettings
+from fks.domain.settings import (
+    Settings,
+    SizingSettings,
+    StrategySettings,
+    WebhookSecret,
+    WebhookSettings,
+)
 from fks.domain.symbols import SymbolIndex
 
 
@@ -87,6 +93,7 @@ def validate(read: Body, sender: Sender, rules: GateRules, indexes: Indexes, now
     good_until = _check_age(now if moment is None else moment, alert, rules.webhook, now)
     _check_confidence(alert, rules.webhook)
     strategy.change(alert)
+    sizing.effective_rules(alert, SizingSettings())  # whatever it is laid over, its own words are checked
     accounts = _accounts(alert, rules)
     check_scope(sender, accounts, alert.strategy)
     for account in accounts:

@@ -75,6 +75,11 @@ def rough(value: Decimal) -> str:
     return plain(Decimal(f"{value:.12f}"))
 
 
+def percent(share: Decimal) -> str:
+    """A share of 1 in percent, with six digits: what is just over a limit must not read as the limit."""
+    return f"{plain(Context(prec=6).multiply(share, 100))}%"
+
+
 def plain(value: Decimal) -> str:
     """Digits without an exponent or trailing zeros, as users and exchanges write numbers."""
     text = f"{value:f}"

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure, Order, TradingState
-from fks.domain.money import ZERO, plain, rough
+from fks.domain.money import ZERO, percent, plain, rough
 from fks.domain.orders import OrderType, Side, State
 from fks.domain.settings import Limits
 
@@ -145,8 +145,8 @@ def _check_deviation(order: Order, price: Decimal | None, limits: Limits, whose:
     if deviation > limits.max_price_deviation:
         raise Refusal(
             "risk.max_price_deviation",
-            f"the limit price {plain(order.price)} is {deviation:.2%} away from the last price "
-            f"{plain(price)}; the {whose}'s limit is {limits.max_price_deviation:.2%}",
+            f"the limit price {plain(order.price)} is {percent(deviation)} away from the last price "
+            f"{plain(price)}; the {whose}'s limit is {percent(limits.max_price_deviation)}",
             "price",
         )
 

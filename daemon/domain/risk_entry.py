@@ -8,7 +8,7 @@ from fks.domain.alerts import Alert
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import Refusal
 from fks.domain.messages import Order
-from fks.domain.money import plain
+from fks.domain.money import percent, plain
 from fks.domain.orders import OrderType, Side
 from fks.domain.risk_bounds import Bound
 from fks.domain.settings import Limits, StrategyLimits
@@ -99,7 +99,7 @@ def _check_price(order: Order, alert: Alert, view: View, limits: Limits) -> None
     if worse / alert.price > limits.max_slippage:
         raise Refusal(
             "risk.max_slippage",
-            f"the last price {plain(view.price)} is {worse / alert.price:.2%} worse than the alert's "
-            f"{plain(alert.price)}; the limit is {limits.max_slippage:.2%}",
+            f"the last price {plain(view.price)} is {percent(worse / alert.price)} worse than the alert's "
+            f"{plain(alert.price)}; the limit is {percent(limits.max_slippage)}",
             "price",
         )

@@ -17,7 +17,7 @@ from fks.domain.alerts import Action, Alert, Target
 from fks.domain.candles import COLUMNS, Table, average_true_range, filled, seconds
 from fks.domain.errors import Refusal
 from fks.domain.messages import Balance, Market
-from fks.domain.money import ZERO, parse_decimal, plain
+from fks.domain.money import ZERO, parse_decimal, plain, rough
 from fks.domain.settings import KellySettings, SizingChanges, SizingSettings
 from fks.domain.trades import RoundTrip
 
@@ -241,12 +241,11 @@ def target_price(target: Target, entry: Decimal, *, profit: bool, buying: bool) 
         distance = target.offset if target.offset is not None else entry * (target.percent or ZERO) / 100
         price = entry + distance if up else entry - distance
     if price <= 0:
-        raise Refusal("alert.number", f"{name} would be at {price}", name)
+        raise Refusal("alert.number", f"{name} would be at {rough(price)}", name)
     if (price > entry) is not up or price == entry:
-        side = "profit" if not profit else "loss"
-        raise Refusal(
-            "alert.number", f"{name} {price} is on the {side} side of the entry price {entry}", name
-        )
+        where = "at" if price == entry else f"on the {'loss' if profit else 'profit'} side of"
+        detail = f"{name} {rough(price)} is {where} the entry price {rough(entry)}"
+        raise Refusal("alert.number", detail, name)
     return price
 
 

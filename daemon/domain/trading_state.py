@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from fks.domain.messages import Order, TradingRecord, TradingState
-from fks.domain.money import ZERO, plain, rough
+from fks.domain.money import ZERO, percent, plain, rough
 from fks.domain.orders import State
 from fks.domain.settings import RiskSettings
 from fks.domain.trades import RoundTrip
@@ -84,8 +84,8 @@ def drawdown(equity: Decimal, peak: Peak, limits: RiskSettings, now: float) -> B
     fallen = (peak.equity - equity) / peak.equity
     if fallen < limits.max_drawdown:
         return None
-    numbers = f"equity {rough(equity)} is {fallen:.2%} below its highest of {rough(peak.equity)}"
-    return Breach("risk.max_drawdown", f"{numbers}, the limit is {limits.max_drawdown:.2%}", now)
+    numbers = f"equity {rough(equity)} is {percent(fallen)} below its highest of {rough(peak.equity)}"
+    return Breach("risk.max_drawdown", f"{numbers}, the limit is {percent(limits.max_drawdown)}", now)
 
 
 def next_state(

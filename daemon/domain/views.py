@@ -38,7 +38,7 @@ from fks.domain.messages import (
     TradingRecord,
     TradingState,
 )
-from fks.domain.money import ZERO, plain
+from fks.domain.money import ZERO, plain, rough
 from fks.domain.trades import RoundTrip
 
 View = dict[str, Any]
@@ -125,8 +125,8 @@ def position_view(
         "exchange": position.account,
         "symbol": position.symbol,
         "amount": plain(position.amount),
-        "average": plain(position.average),
-        "realized": plain(position.realized),
+        "average": plain(_DERIVED.plus(position.average)),
+        "realized": rough(position.realized),
         "last": _number(last),
         "unrealized": _number(_unrealized(position, last)),
         "fees": plain(position.fees),
@@ -134,8 +134,8 @@ def position_view(
             {
                 "strategy": strategy,
                 "amount": plain(share.amount),
-                "average": plain(share.average),
-                "realized": plain(share.realized),
+                "average": plain(_DERIVED.plus(share.average)),
+                "realized": rough(share.realized),
                 "unrealized": _number(_unrealized(share, last)),
                 "fees": plain(share.fees),
             }

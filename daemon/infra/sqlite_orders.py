@@ -287,7 +287,7 @@ class SqliteOrders(SqlitePruning):
             order.client_order_id, order.id, order.account, order.attempt,
         )  # fmt: skip
 
-    def _change(self, order: Order, state: State, now: float, **changes: Any) -> Order:
+    def _change(self, order: Order, state: State, now: float, *, alarm: bool = True, **changes: Any) -> Order:
         """Write the changed columns, and the event where the state changed. The same order: no change."""
         after = replace(order, state=state, **changes)
         if after == order:
@@ -297,7 +297,7 @@ class SqliteOrders(SqlitePruning):
         self.connection.execute(_UPDATE, [*values, order.id])
         if state is not order.state:
             self._order_event(order_event(state), after)
-            if state is State.REJECTED:  # an accepted alert has not become what it asked for
+            if state is State.REJECTED and alarm:  # an accepted alert has not become what it asked for
                 told = {"code": "order.rejected", "detail": after.reason or "the exchange gave no reason"}
                 self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
         return after
@@ -314,7 +314,8 @@ class SqliteOrders(SqlitePruning):
                 self._change(leg, state, now, reason=f"its {order.leg} is {order.state}")
                 self._after(leg.id, now)
             for leg in self._passengers(order_id):
-                self._change(leg, order_to(leg, order.state), now, reason=f"its entry is {order.state}")
+                fate, why = order_to(leg, order.state), f"its entry is {order.state}"
+                self._change(leg, fate, now, alarm=False, reason=why)  # the entry's own alarm says it
         if order.leg is Leg.CLOSE and order.state in _NO_EXECUTION:
             self._guard_again(order)
         self._restate(order.alert_id)
