@@ -10,7 +10,7 @@ import gc
 import hashlib
 import hmac
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -87,7 +87,8 @@ class Replayed(Struct, frozen=True):
 
 def on_paper(settings: Settings, timeline: Sequence[Happening], quote: str) -> Settings:
     """`settings` with every account on paper, trading what the data has prices of, in the steps in which it
-    is written; and a door that knows this process alone. What decides about an alert stays as it is.
+    is written where those are finer (whole numbers do not make a market of whole numbers); and a door that
+    knows this process alone. What decides about an alert stays as it is.
     """
     prices: dict[str, list[Decimal]] = {}
     for one in timeline:
@@ -95,11 +96,10 @@ def on_paper(settings: Settings, timeline: Sequence[Happening], quote: str) -> S
             prices.setdefault(one.symbol, []).append(one.price)
         elif isinstance(one, Turn):
             prices.setdefault(one.candle.symbol, []).append(one.price(low_first=True))
-    written = {symbol: Steps(price_tick=tick_size(own)) for symbol, own in prices.items()}
     accounts = {
         name: replace(
             one if one.type == "paper" else _as_paper(one, quote),
-            type="paper", symbols=tuple(prices), prices={}, steps=written | one.steps, ticks="",
+            type="paper", symbols=tuple(prices), prices={}, steps=_steps(one, prices), ticks="",
             marks_from="",
         )
         for name, one in settings.exchanges.items()
@@ -112,6 +112,13 @@ def on_paper(settings: Settings, timeline: Sequence[Happening], quote: str) -> S
         wait_s=0.0,
     )
     return replace(settings, exchanges=accounts, webhook=door, notify=NotifySettings())
+
+
+def _steps(one: AccountSettings, prices: Mapping[str, Sequence[Decimal]]) -> dict[str, Steps]:
+    written = {
+        symbol: Steps(price_tick=min(tick_size(own), one.price_tick)) for symbol, own in prices.items()
+    }
+    return written | one.steps
 
 
 def _as_paper(one: AccountSettings, quote: str) -> AccountSettings:

@@ -54,9 +54,8 @@ PAST = [
 
 def paper(**changes: Any) -> Loaded:
     loaded = load(None, {})
-    account = AccountSettings(
-        type="paper", slippage_bps=D(0), fee=D(0), balance={"USDT": D(10_000)}, **changes
-    )
+    given: dict[str, Any] = {"slippage_bps": D(0), "fee": D(0), "balance": {"USDT": D(10_000)}, **changes}
+    account = AccountSettings(type="paper", **given)
     return replace(loaded, settings=replace(loaded.settings, exchanges={"paper": account}))
 
 
@@ -109,7 +108,9 @@ def test_a_liquidation_is_in_the_book_and_an_alarm_and_no_drift() -> None:
     result = replayed(past, paper(market="swap", maintenance=D("0.05")))
     (trip,) = result.closed
     assert (trip.amount, trip.entry) == (900, 100)
-    assert trip.exit == 93  # from 93.56 on equity is less than 5 % of what is held; prices come in ones
+    assert trip.exit == D(
+        "93.22"
+    )  # from 93.56 on equity is less than 5 % of what is held; steps of half a percent
     assert [code for _, code, _ in result.alarms] == ["position.liquidated"]
     assert "below the maintenance margin" in result.alarms[0][2]
 
@@ -127,6 +128,12 @@ def test_an_entry_that_waits_fills_when_its_price_comes() -> None:
     assert result.performance.equity_end == 10_004
 
 
+def test_prices_in_whole_numbers_do_not_cost_a_whole_number() -> None:
+    past = [candle(0, 100, 101, 99, 100), alert(0.01, amount=1), candle(1, 100, 101, 99, 100)]
+    (trip,) = replayed(past, paper(slippage_bps=D(2))).still_open
+    assert trip.entry == D("100.02")
+
+
 def test_the_command_prints_what_came_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "past.jsonl"
@@ -136,6 +143,7 @@ def test_the_command_prints_what_came_of_it(tmp_path: Path, monkeypatch: pytest.
     assert told.exit_code == 0, told.output
     assert "round trips: 2, won 1" in told.output
     assert "close.nothing" in told.output
+    assert "open positions and funding: +0.00 USDT" in told.output
     document = json.loads(run(main, ["replay", str(file), "--json"]).output)
     assert len(document["trades"]) == 2
     assert document == json.loads(run(main, ["replay", str(file), "--json"]).output)

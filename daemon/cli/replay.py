@@ -209,7 +209,9 @@ def _print(result: "Replayed") -> None:
 def _summary(result: "Replayed") -> list[str]:
     one, quote = result.performance, result.quote
     share = f" ({one.win_rate * 100:.1f} %)" if one.win_rate is not None else ""
-    factor = f"{one.profit_factor:.2f}" if one.profit_factor is not None else "none: no loss"
+    without = "none: no loss" if one.trades else "none"
+    factor = f"{one.profit_factor:.2f}" if one.profit_factor is not None else without
+    rest = one.equity_end - one.equity_start - one.profit
     lost, codes = len(result.refused), Counter(refusal.code for refusal in result.refused)
     why = f" ({', '.join(f'{code} {count}' for code, count in codes.most_common())})" if lost else ""
     held = f"; held for {views.held(one.average_holding_s)} on average" if one.trades else ""
@@ -221,6 +223,7 @@ def _summary(result: "Replayed") -> list[str]:
         f"round trips: {one.trades}, won {one.winners}{share}; still open: {one.still_open}{held}",
         f"profit of the closed ones: {one.profit:.2f} {quote} after fees; fees: {one.fees:.2f} {quote}; "
         f"profit factor: {factor}",
+        f"open positions and funding: {rest:+.2f} {quote}",
         f"equity: {one.equity_start:.2f} -> {one.equity_end:.2f} {quote}{change}; "
         f"deepest fall: {one.drawdown:.2f} {quote} ({one.drawdown_share * 100:.1f} %)",
         f"journal: {result.chain} (the same for the same files and configuration)",
