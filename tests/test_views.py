@@ -108,9 +108,7 @@ def test_a_short_position_is_below_zero() -> None:
 
 def test_what_was_divided_on_the_way_is_told_without_its_noise() -> None:
     average = Decimal("49368.42105263157894736842105")
-    lost = Position(
-        account="a", symbol="X", amount=Decimal(1), average=average, realized=Decimal("-7") / 3 * 3
-    )
+    lost = Position(account="a", symbol="X", amount=Decimal(1), average=average, realized=Decimal(-7) / 3 * 3)
     told = views.position_view(lost, Decimal(49000), [("s", lost)])
     for one in (told, told["strategies"][0]):
         assert (one["average"], one["realized"]) == ("49368.4210526316", "-7")

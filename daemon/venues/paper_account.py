@@ -117,8 +117,8 @@ def initial_margin(notional: Decimal, leverage: int | None) -> Decimal:
 class PaperAccount:
     """Balances by currency and swap positions by symbol.
 
-    Profit that is not realised is no margin for another position, a loss takes from it. What a liquidation does not cover takes
-    cash below zero: there is no insurance fund.
+    Profit that is not realised is no margin for another position, a loss takes from it. What a liquidation
+    does not cover takes cash below zero: there is no insurance fund.
     """
 
     cash: dict[str, Decimal]

@@ -46,7 +46,7 @@ class Depth:
         return max(ZERO, steps * self._depth - taken) / mark
 
     def price(self, working: Working, amount: Decimal, mark: Decimal) -> Decimal:
-        """The mean price of `amount`: a resting limit's own, of what arrives with slippage up to the limit."""
+        """The mean price of `amount`: a resting limit's own; of what arrives, slipped, up to its limit."""
         limit = working.limit
         if limit is not None and working.resting:
             return limit
