@@ -17,7 +17,7 @@ from fks.domain import protection_watch, sizing, trading_state
 from fks.domain.errors import Overloaded
 from fks.domain.messages import Look, Market, Order, TradingRecord
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import LIVE, Leg, State
+from fks.domain.orders import Leg, State
 from fks.domain.protection import Family
 from fks.domain.protection_watch import Ground, Lot, Lots, Unprotected
 from fks.domain.settings import RiskSettings
@@ -161,8 +161,9 @@ class Guard:
             closed = await account.journal.write(lambda ledger: self._close(ledger, one, now))
         if entry.id not in self._told:
             then = "look at the exchange" if self.limits.on_unprotected == "alarm" else "it is being closed"
-            detail = f"{entry.symbol}: {plain(one.amount)} of entry {entry.id} is without its stop loss"
-            told = f"{detail} for {age:.0f} s, the limit is {self.limits.unprotected_s:g} s: {then}"
+            what = f"{entry.symbol}: {plain(one.amount)} of entry {entry.id} has no stop loss"
+            limit = f"for {age:.0f} s, the limit is {self.limits.unprotected_s:g} s"
+            told = f"{what} that is known to be on the exchange {limit}: {then}"
             if await account.journal.write(lambda ledger: ledger.note_unprotected(entry, told, now)):
                 account.log.error("alarm", code="position.unprotected", detail=told, **names(entry))
             self._told.add(entry.id)
@@ -188,11 +189,10 @@ class Guard:
             return False
         if any(order.leg is Leg.CLOSE and order.symbol == entry.symbol for order in ledger.live_orders(name)):
             return False
-        stops = [leg.id for leg in family.legs if leg.leg is Leg.STOP_LOSS and leg.state is State.PLANNED]
-        others = [leg.id for leg in family.legs if leg.leg is Leg.TAKE_PROFIT and leg.state in LIVE]
-        if not family.entry.at_rest or others:
-            ledger.request_cancel([entry.id, *others] if not family.entry.at_rest else others, now, RULE)
+        if in_the_way := protection_watch.before_closing(family):
+            ledger.request_cancel(in_the_way, now, RULE)
             return False
+        stops = [leg.id for leg in family.legs if leg.leg is Leg.STOP_LOSS and leg.state is State.PLANNED]
         ledger.request_cancel(stops, now, RULE)
         ledger.extend([close])
         return True

@@ -111,6 +111,43 @@ async def test_a_stop_that_cannot_be_sent_does_not_go_beside_the_close(tmp_path:
         assert [order for order in await rig.orders() if not order.at_rest] == []
 
 
+@pytest.mark.parametrize("target", [None, Decimal(52_000)])
+async def test_a_stop_that_gets_no_answer_for_ever_is_given_up_for_the_close(
+    tmp_path: Path, target: Decimal | None
+) -> None:
+    venue = FakeVenue("fill", *["never"] * 200)
+    limits = RiskSettings(on_unprotected="close", unprotected_s=30.0)
+    async with Rig(tmp_path, venue, limits=limits).running() as rig:
+        await rig.send(id="a", stop_loss=Decimal(48_000), take_profit=target)
+        await trio.sleep(29)
+        assert "position.unprotected" not in alarms(rig)
+        await trio.sleep(3)
+        assert alarms(rig).count("position.unprotected") == 1
+        venue.script.clear()  # the close itself is answered
+        await trio.sleep(60)
+        (close,) = await closes(rig)
+        assert close.state is State.FILLED
+        assert [order for order in await rig.orders() if not order.at_rest] == []
+        assert rig.unprotected == 0.0
+
+
+async def test_a_stop_that_was_there_after_all_is_not_sold_twice(tmp_path: Path) -> None:
+    venue = FakeVenue("fill", "lost")
+    venue.blind_until = 20.0  # look-ups see it late, before the fence has passed
+    limits = RiskSettings(on_unprotected="close", unprotected_s=2.0)
+    async with Rig(tmp_path, venue, limits=limits).running() as rig:
+        await rig.send(id="a", stop_loss=Decimal(48_000))
+        await trio.sleep(5)
+        assert await closes(rig) == []
+        (stop,) = [order for order in await rig.orders() if order.leg is Leg.STOP_LOSS]
+        assert (stop.state, stop.cancel_requested) == (State.UNKNOWN, True)
+        venue.put(stop, State.FILLED)
+        venue.blind_until = 0.0
+        await trio.sleep(30)
+        assert await closes(rig) == []
+        assert [order for order in await rig.orders() if not order.at_rest] == []
+
+
 async def test_of_a_growing_entry_the_rest_is_canceled_before_it_is_closed(tmp_path: Path) -> None:
     venue = FakeVenue("open", NO)
     limits = RiskSettings(on_unprotected="close", unprotected_s=10.0)

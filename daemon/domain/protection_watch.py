@@ -13,10 +13,9 @@ from fks.domain.book import EXACT, apply, currencies
 from fks.domain.ids import client_order_id
 from fks.domain.messages import Fill, Order, Position
 from fks.domain.money import ZERO, floor_to
-from fks.domain.orders import LIVE, Leg, OrderType, Side, State
+from fks.domain.orders import IN_FLIGHT, LIVE, Leg, OrderType, Side
 from fks.domain.protection import Family
 
-_COVERS = LIVE | {State.UNKNOWN, State.SENDING}  # one in flight is known within the request's own time
 _TOP_UP = Decimal("0.1")  # as in `protection`: a smaller part of a growing entry waits for company
 
 
@@ -113,8 +112,9 @@ def unprotected(
 ) -> list[Unprotected]:
     """Of the lots whose entries asked for a stop; `families` by the entry's id, `grounds` by symbol.
 
-    A stop that a human canceled is not missed. What the market does not take as an order of its own, and
-    what waits for more of a growing entry, is as protected as it can be.
+    Only what is known to be on the exchange protects: a stop in flight or of unknown outcome has to be there
+    in time like any other. A stop that a human canceled is not missed. What the market does not take as an
+    order of its own, and what waits for more of a growing entry, is as protected as it can be.
     """
     found = []
     for lot in lots:
@@ -124,7 +124,7 @@ def unprotected(
         entry, stops = family.entry, [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS]
         if not stops or any(stop.waived for stop in stops):
             continue
-        covered = sum((stop.remaining for stop in stops if stop.state in _COVERS), start=ZERO)
+        covered = sum((stop.remaining for stop in stops if stop.state in LIVE), start=ZERO)
         missing = floor_to(lot.amount - covered, ground.step)
         if missing <= ZERO or missing < ground.minimum:
             continue
@@ -134,6 +134,19 @@ def unprotected(
         ends = [stop.updated_at for stop in stops if stop.at_rest and stop.exchange_order_id]
         found.append(Unprotected(entry, missing, max((lot.since(covered), *ends))))
     return found
+
+
+def before_closing(family: Family) -> list[str]:
+    """The orders that must be gone before what is unprotected can be sold: it could be sold twice.
+
+    A stop whose outcome is unknown is among them: asked to be canceled it is not sent again, once it is
+    proven to be nowhere. Then a take profit that waits goes too, or the follower would put the stop back.
+    """
+    stops = [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS and leg.state in IN_FLIGHT]
+    targets = [leg for leg in family.legs if leg.leg is Leg.TAKE_PROFIT and not leg.at_rest]
+    going = [leg for leg in targets if stops or leg.state in LIVE]
+    entries = [] if family.entry.at_rest else [family.entry]
+    return [order.id for order in (*entries, *stops, *going)]
 
 
 def closing(one: Unprotected, now: float) -> Order:
