@@ -236,3 +236,12 @@ def test_the_stricter_state_holds(
 ) -> None:
     states = {scope: state for scope, state in ((None, everywhere), ("paper", own)) if state is not None}
     assert risk.effective_trading({**states, "other": HALTED}, "paper") is expected
+
+
+@pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.REDUCE])
+def test_a_refusal_says_how_the_restriction_ends_whosever_it_is(state: TradingState) -> None:
+    entry = order()
+    with pytest.raises(Refusal) as caught:
+        risk.check_trading(state, exposure(), entry)
+    assert f"`fks resume {entry.account}`" in caught.value.detail
+    assert "`fks resume`" in caught.value.detail

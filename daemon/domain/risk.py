@@ -82,10 +82,15 @@ def effective_trading(states: Mapping[str | None, TradingState], account: str) -
 def check_trading(state: TradingState, exposure: Exposure, order: Order) -> None:
     """Raises Refusal when the trading state does not allow this order."""
     if state is TradingState.HALTED and not is_exit(order):
-        detail = "trading is halted: only `close` and reduce_only orders pass, until `fks resume`"
+        detail = f"trading is halted: only `close` and reduce_only orders pass; {_ends(order.account)}"
         raise Refusal("risk.halted", detail)
     if state is TradingState.REDUCE and not reduces(exposure, order):
-        raise Refusal("risk.reduce_only", "only what reduces a position is allowed: `fks resume` ends that")
+        detail = f"only what reduces a position is allowed; {_ends(order.account)}"
+        raise Refusal("risk.reduce_only", detail)
+
+
+def _ends(account: str) -> str:
+    return f"`fks resume {account}` ends it if it is the account's own, `fks resume` if it is for all"
 
 
 def check(
