@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fks.domain import sizing
 from fks.domain.alerts import Alert, Target
 from fks.domain.candles import Table
 from fks.domain.decide import decide
 from fks.domain.errors import Refusal
-from fks.domain.orders import Leg, State
+from fks.domain.orders import Leg, OrderType, State
 from fks.domain.settings import RiskSettings, SizingSettings
 from fks.domain.view import Rules
 from makers import SPOT, SWAP, alert, dec, exposure, intent, market, order, view
@@ -134,6 +135,21 @@ def test_a_target_counts_what_is_pending_and_what_is_the_strategys() -> None:
     assert entry.amount == dec("2.5")  # 5 less 1 held and 1.5 pending
     (other,) = decide(intent(strategy="t"), known, Rules(size=to(5))).orders
     assert other.amount == 5
+
+
+def test_a_target_does_not_sell_what_a_resting_buy_may_never_bring() -> None:
+    live = order("e", state=State.OPEN, type=OrderType.LIMIT, price=dec(90), amount=dec(2), symbol=SWAP)
+    known = view(market(SWAP), exposure=exposure({SWAP: dec(1)}, (live,)), position=dec(1))
+    (entry,) = decide(intent("sell"), known, Rules(size=to(0))).orders
+    assert entry.amount == 1
+    sent = replace(
+        live, state=State.SENDING, type=OrderType.MARKET, price=None
+    )  # but this one will be filled
+    known = view(market(SWAP), exposure=exposure({SWAP: dec(1)}, (sent,)), position=dec(1))
+    (entry,) = decide(intent("sell"), known, Rules(size=to(0))).orders
+    assert entry.amount == 3
+    close, entry = decide(intent("sell"), known, Rules(size=to(-1))).orders
+    assert (close.leg, entry.amount) == (Leg.CLOSE, 1)  # the close ends all that there is by then
 
 
 def test_a_target_on_the_other_side_is_a_reversal() -> None:

@@ -258,7 +258,7 @@ def _entry(
         sizing.effective_rules(alert, rules.size),
         price=reference,
         equity=view.equity,
-        held=strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol),
+        held=strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol, side),
         candles=view.candles,
         trips=view.trips,
     )
@@ -313,10 +313,14 @@ def _only_reduces(view: View, entry: Order) -> bool:
 
 
 def _turning(view: View, known: View, entry: Order) -> Decimal | None:
-    """The new position of the reversal that a market order for more than the opposite one is; else None."""
+    """The new position of the reversal that a market order for more than the opposite one is; else None.
+
+    What a market order is about to add to the opposite one is ended as well, and opens nothing.
+    """
     held = _booked(known) if view.market.kind != "spot" else ZERO
     against = held < 0 if entry.side is Side.BUY else held > 0
-    rest = entry.amount - abs(held)
+    adding = [one for one in _entries(known) if one.type is OrderType.MARKET and one.side is not entry.side]
+    rest = entry.amount - abs(held) - sum((one.remaining for one in adding), start=ZERO)
     if not against or entry.reduce_only or entry.type is not OrderType.MARKET or rest <= 0:
         return None
     if view.trading is not TradingState.ACTIVE or rest < sizing.minimum(view.market, view.price):

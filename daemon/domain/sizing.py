@@ -141,7 +141,7 @@ def amount_for(
     trips: Sequence[RoundTrip] = (),
 ) -> Decimal:
     """Base units to trade, unrounded. `price`: the limit price, or the last one. `held`: the signed
-    position with all that is pending. `candles`: closed, quote units. `trips`: closed. Raises Refusal.
+    position with what is pending towards it. `candles`: closed, quote units. `trips`: closed. Raises Refusal.
     """
     if alert.amount is not None:
         return alert.amount

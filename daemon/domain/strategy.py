@@ -14,7 +14,7 @@ from fks.domain.alerts import Action, Alert
 from fks.domain.errors import Refusal
 from fks.domain.messages import Exposure
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import Leg, Side
+from fks.domain.orders import LIVE, Leg, OrderType, Side
 from fks.domain.settings import OnDrift
 
 # The strategy counts without fees and rounding to the market's steps: so much of its size may be missing.
@@ -112,12 +112,17 @@ def assumed(alert: Alert) -> Assumed | None:
     return Assumed(before, None)
 
 
-def position(known: Exposure, symbol: str) -> Decimal:
-    """The signed position in the book; orders planned, under way or unknown count as filled."""
+def position(known: Exposure, symbol: str, towards: Side | None = None) -> Decimal:
+    """The signed position in the book; orders planned, under way or unknown count as filled. `towards`: but
+    for those that rest on the other side, which may never fill, or will be canceled.
+    """
     booked = known.positions.get(symbol)
     amount = booked.amount if booked else ZERO
     for order in known.live:
         if order.symbol != symbol or order.leg.protective:
+            continue
+        rests = order.state in LIVE and order.type is not OrderType.MARKET
+        if rests and towards not in (None, order.side):
             continue
         if order.leg is Leg.CLOSE:
             amount = ZERO
