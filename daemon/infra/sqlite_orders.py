@@ -259,8 +259,8 @@ class SqliteOrders(SqlitePruning):
         for order_id in order_ids:
             order = self._known(order_id)
             if order.state is State.PLANNED:
-                told = {"reason": f"canceled by {by}", "waived": waive}
-                self._change(order, State.CANCELED, now, cancel_requested=True, **told)
+                why = f"canceled by {by}"
+                self._change(order, State.CANCELED, now, cancel_requested=True, reason=why, waived=waive)
                 self._after(order_id, now)
             elif not order.at_rest:
                 asked = self._change(
