@@ -6,18 +6,21 @@ starts the daemon anew.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import structlog
 import trio
 
 from fks.domain.errors import Overloaded
 from fks.domain.messages import AccountStatus
+from fks.domain.orders import State
 from fks.infra.notify_socket import NotifySocket
 from fks.kernel import Latest
 from fks.ledger import Journal
 
 STATUS_S = 5.0  # how often, where there is no watchdog
+READ_S = 1.0  # what the status may take of a watchdog's time
 
 log = structlog.get_logger(actor="sentinel")
 
@@ -30,6 +33,7 @@ class Sentinel:
     journal: Journal
     accounts: Mapping[str, Latest[AccountStatus]]
     unready: Callable[[], Sequence[str]]
+    _live: tuple[State, ...] = field(init=False, default=())  # of each order that is not at rest
 
     async def run(self) -> None:
         """Three pings in a watchdog's time, so that a slow one is no death."""
@@ -37,7 +41,9 @@ class Sentinel:
         while True:
             if self.systemd.watchdog_s and await self._journal_answers(pause):
                 self.systemd.alive()
-            self.systemd.status(summary([cell.get() for cell in self.accounts.values()], self.unready()))
+            await self._look_at_orders(min(pause, READ_S))
+            accounts = [cell.get() for cell in self.accounts.values()]
+            self.systemd.status(summary(accounts, self._live, self.unready()))
             await trio.sleep(pause)
 
     async def _journal_answers(self, within: float) -> bool:
@@ -51,13 +57,19 @@ class Sentinel:
             return False
         return True
 
+    async def _look_at_orders(self, within: float) -> None:
+        """Where the journal does not answer, the last figures stay."""
+        with suppress(Overloaded, trio.TooSlowError):
+            live = await self.journal.read(lambda ledger: ledger.live_orders(), within=within)
+            self._live = tuple(order.state for order in live)
 
-def summary(accounts: Sequence[AccountStatus], unready: Sequence[str]) -> str:
-    """One line for `systemctl status`."""
+
+def summary(accounts: Sequence[AccountStatus], live: Sequence[State], unready: Sequence[str]) -> str:
+    """One line for `systemctl status`. `live`: the state of each order that is not at rest."""
     waiting = [f"{one.account}: {one.reason}" for one in accounts if not one.ready]
-    unknown = sum(one.unknown for one in accounts)
+    resting = sum(state in (State.OPEN, State.PARTIAL) for state in live)
     parts = [f"{len(accounts) - len(waiting)} of {len(accounts)} accounts ready"]
     parts += waiting
-    parts += [f"{unknown} orders of unknown outcome"] if unknown else []
+    parts += [f"{resting} open order{'' if resting == 1 else 's'}", f"{live.count(State.UNKNOWN)} unknown"]
     parts += [f"takes no alerts: {'; '.join(unready)}"] if unready else []
     return ", ".join(parts)

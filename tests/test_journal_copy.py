@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,18 @@ def test_a_restored_journal_is_the_backup_and_is_halted(store: SqliteStore, tmp_
     restored = SqliteStore.open(tmp_path / "fks.db", wall=lambda: 1762511500.0, ballast_bytes=0)
     assert restored.read(lambda reader: reader.trading())[None] is TradingState.HALTED
     restored.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_makes_beside_the_journal_is_the_daemons(store: SqliteStore, tmp_path: Path) -> None:
+    """Who owns the folder must be able to start with it: the package's daemon has a user of its own."""
+    store.close()
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.chown(path, 12345, 12345)
+    (tmp_path / "fks.db.lock").unlink()
+    for command in (("backup", "copy.db"), ("verify",), ("restore", "--yes", "copy.db")):
+        assert fks(*command).exit_code == 0
+    assert {one.name for one in tmp_path.iterdir() if one.stat().st_uid == 0} == {"copy.db"}
 
 
 def test_a_backup_with_a_log_of_its_own_is_restored_whole(store: SqliteStore, tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ from crash.faults import HANGS, HONEST, NO_COMPILER, Faults, compiler
 from crash.scenarios import until
 from crash.stage import Stage
 from fks.actors.sentinel import Sentinel, summary
-from fks.domain.messages import AccountStatus
+from fks.domain.messages import AccountStatus, Order
+from fks.domain.orders import State
 from fks.infra.notify_socket import NotifySocket
 from process import Daemon
 
 UNITS = Path(__file__).parents[1] / "systemd"
-EXPOSURE = {"fks.service": 1.1, "fks@.service": 1.1, "fks-backup.service": 2.0, "fks-failure@.service": 1.1}
+EXPOSURE = {"fks.service": 1.1, "fks@.service": 1.1, "fks-backup.service": 1.1, "fks-failure@.service": 1.1}
 OTHERS = ("fks.socket", "fks-desk.socket", "fks-backup.timer")
 
 
@@ -81,7 +82,10 @@ def test_a_life_as_systemd_hears_it(tmp_path: Path, manager: Manager) -> None:
     daemon.start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1500000")
     assert manager.until("READY=1") == ["READY=1"]
     told = manager.until("STATUS=1 of 1 accounts ready")
+    assert told[-1].endswith(", 0 open orders, 0 unknown")
     assert "WATCHDOG=1" in told + manager.until("WATCHDOG=1")
+    daemon.alert(order_type="limit", price=49_000)
+    manager.until("STATUS=1 of 1 accounts ready, 1 open order, 0 unknown")
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGHUP)
     assert "MONOTONIC_USEC=" in manager.until("RELOADING=1")[-1]
@@ -127,6 +131,10 @@ class _Journal:
                 await trio.sleep_forever()
             await trio.lowlevel.checkpoint()
 
+    async def read(self, _query: object, *, within: float) -> list[Order]:
+        await trio.lowlevel.checkpoint()
+        return []
+
 
 async def test_one_blocked_actor_ends_the_pings(tmp_path: Path, manager: Manager) -> None:
     """The loop goes on, other actors are at work: it is the journal's that takes nothing any more."""
@@ -171,9 +179,10 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
 
 def test_the_status_line_says_what_waits() -> None:
     here = AccountStatus(account="a", type="paper", ready=True)
-    away = AccountStatus(account="b", type="binance", reason="connecting", unknown=2)
-    assert summary([here, away], ["full"]) == (
-        "1 of 2 accounts ready, b: connecting, 2 orders of unknown outcome, takes no alerts: full"
+    away = AccountStatus(account="b", type="binance", reason="connecting")
+    live = [State.OPEN, State.UNKNOWN, State.PARTIAL, State.UNKNOWN, State.PLANNED, State.UNKNOWN]
+    assert summary([here, away], live, ["full"]) == (
+        "1 of 2 accounts ready, b: connecting, 2 open orders, 3 unknown, takes no alerts: full"
     )
 
 

@@ -41,6 +41,7 @@ def back_up(journal: Path, to: Path) -> tuple[Path, VerifyResult]:
     note = LastBackup(now.isoformat(timespec="seconds"), str(to.absolute()), result.records, result.head)
     with contextlib.suppress(OSError):  # who backs up may have no right to write there
         backup_note(journal).write_bytes(msgspec.json.encode(note))
+        file.give_to_owner(backup_note(journal))
     return to, result
 
 
@@ -79,6 +80,7 @@ def restore(copy: Path, journal: Path, audit: Path) -> list[Path]:
         with open_journal(copy) as reader:  # not its bytes: it may have a log
             file.backup(reader.connection, arriving)
         strange = _halt(arriving, audit)
+        file.give_to_owner(arriving)
         file.sync(arriving)
         stamp = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         kept = _keep(journal, stamp)

@@ -44,6 +44,7 @@ def lock(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        give_to_owner(lock_file)
     except OSError as error:
         raise JournalBroken(
             f"cannot write {lock_file}: {error.strerror}. The journal needs a writable folder: "
@@ -242,6 +243,13 @@ def backup(
     temporary.rename(to)
     sync(to.parent)
     return result
+
+
+def give_to_owner(path: Path) -> None:
+    """What root makes in the daemon's folder is the daemon's: else it could not start with it."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def sync(path: Path) -> None:

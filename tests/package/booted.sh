@@ -67,6 +67,18 @@ inside systemctl restart fks
 inside fks positions >/dev/null || fail "the token is not the credential"
 inside systemctl start fks-backup
 [ -s "$(echo "$root"/var/backups/fks/fks-*.db)" ] || fail "no backup"
+[ "$(stat -c %u:%a "$root"/var/backups/fks "$root"/var/backups/fks/fks-*.db | xargs)" = "0:700 0:600" ] || fail "the backup is not root's alone"
+
+say "a backup while it is stopped, and one brought back by root: it starts with both"
+inside systemctl stop fks.socket fks-desk.socket fks
+inside systemctl start fks-backup
+inside systemctl start fks
+active fks.service
+inside systemctl stop fks.socket fks-desk.socket fks
+inside sh -c 'fks journal restore --yes "$(ls /var/backups/fks/fks-*.db | tail -1)"' || fail "no restore"
+inside systemctl start fks
+active fks.service
+inside fks resume
 
 say "logrotate"
 inside logrotate -f /etc/logrotate.d/fks || fail "logrotate"
