@@ -104,15 +104,36 @@ def test_stats_count_what_is_there() -> None:
     assert f"  event: {RECORDS}\n" in fks("journal", "stats").stdout
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough to be looked at" * 100])
-def test_what_is_no_journal_is_told_as_such(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "there is no journal"),
+        (b"", "is empty"),
+        (b"not a database, but long enough to be looked at" * 100, "restore a backup"),
+    ],
+)
+@pytest.mark.parametrize("command", ["verify", "stats", "export"])
+def test_what_is_no_journal_is_told_as_such(
+    tmp_path: Path, command: str, content: bytes | None, told: str
+) -> None:
     path = tmp_path / "fks.db"
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    result = fks("journal", "verify")
+    result = fks("journal", command)
     assert result.exit_code == 1, result.output
     assert str(path) in result.stderr
+    assert told in result.stderr
+
+
+def test_a_journal_that_is_locked_needs_no_backup(tmp_path: Path) -> None:
+    other = apsw.Connection(str(tmp_path / "fks.db"))
+    other.pragma("locking_mode", "exclusive")
+    other.execute("BEGIN EXCLUSIVE")
+    result = fks("journal", "stats")
+    other.close()
+    assert result.exit_code == 1
+    assert "another program has it locked" in result.stderr
 
 
 def test_a_missing_audit_file_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`fks journal verify` finds each kind of damage: a sound journal, spoilt by SQL, and what is told of it."""
 
+import json
 from pathlib import Path
 
 import apsw
@@ -142,6 +143,22 @@ def test_the_command_says_it_and_exits_1(path: Path, monkeypatch: pytest.MonkeyP
     result = CliRunner().invoke(main, ["journal", "verify"])
     assert result.exit_code == 1
     assert "compare with the exchange" in result.stdout
+
+
+def test_pages_that_cannot_be_read_are_findings(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they are those of the chain: a script gets its document."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(path.parent))
+    connection = apsw.Connection(str(path))
+    root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'event'").get
+    size = connection.pragma("page_size")
+    connection.pragma("journal_mode", "delete")
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    result = CliRunner().invoke(main, ["journal", "verify", "--json"])
+    assert result.exit_code == 1
+    assert "its pages are damaged" in json.loads(result.stdout)["problems"][0]
 
 
 def test_a_damaged_journal_has_no_backup_under_a_good_name(path: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def read_journal(question: "Callable[[SqliteReader], R]") -> R:
     import apsw
 
     from fks.infra.journal_check import open_journal
+    from fks.infra.sqlite_file import advice
     from fks.ledger import JournalBroken
 
     path = load().journal_path
@@ -67,11 +68,10 @@ def read_journal(question: "Callable[[SqliteReader], R]") -> R:
             # One snapshot for all of the question: the daemon goes on writing meanwhile.
             reader.connection.execute("BEGIN")
             return patiently(f"reading {path}", lambda: question(reader))
-    except (apsw.Error, JournalBroken) as error:
-        raise Failed(
-            f"{path} cannot be read as a journal ({type(error).__name__}: {error}): keep the file as it is, "
-            "and restore a backup"
-        ) from error
+    except JournalBroken as error:
+        raise Failed(str(error)) from error
+    except apsw.Error as error:
+        raise Failed(f"cannot read the journal {path} ({error}): {advice(error)}") from error
 
 
 @click.group()

@@ -83,7 +83,7 @@ def open_writer(path: Path, migrations: Sequence[Migration]) -> apsw.Connection:
         _close(connection)
         raise JournalBroken(
             f"cannot open the journal {path} ({type(error).__name__}: {error}). The file was kept as it is: "
-            f"{_advice(error)}"
+            f"{advice(error)}"
         ) from error
     except BaseException:
         _close(connection)
@@ -91,7 +91,8 @@ def open_writer(path: Path, migrations: Sequence[Migration]) -> apsw.Connection:
     return connection
 
 
-def _advice(error: Exception) -> str:
+def advice(error: Exception) -> str:
+    """What to do when SQLite, or the disk, refuses a journal."""
     match error:
         case apsw.FullError():
             return "free some space on its disk, then start again"
@@ -105,7 +106,8 @@ def _advice(error: Exception) -> str:
 def open_reader(path: Path, newest: int | None = None) -> apsw.Connection:
     """A connection that cannot write, for any process. Raises JournalBroken when there is no database.
 
-    `newest`: the highest schema that the caller can read; SchemaTooNew is raised for one beyond it.
+    `newest`: the highest schema that the caller can read; SchemaTooNew is raised for one beyond it, and
+    JournalBroken for a file that is empty or another program's.
     """
     connection: apsw.Connection | None = None
     try:
@@ -113,9 +115,11 @@ def open_reader(path: Path, newest: int | None = None) -> apsw.Connection:
         connection.set_busy_timeout(BUSY_MS)
         if newest is not None:
             _identify(connection, path, newest)
+            if not schema(connection):
+                raise JournalBroken(f"{path} is empty: the daemon makes a journal of it at its next start")
     except apsw.Error as error:
         _close(connection)
-        raise JournalBroken(f"cannot read the journal {path}: {error}") from error
+        raise JournalBroken(f"cannot read the journal {path} ({error}): {advice(error)}") from error
     except BaseException:
         _close(connection)
         raise

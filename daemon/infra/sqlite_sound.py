@@ -43,16 +43,27 @@ def sound(connection: apsw.Connection) -> VerifyResult:
     problems = told(_pages(connection))
     if not problems:  # else the other questions say no more than that
         problems = told(_references(connection))
-    events = chain.verify_events(_events(connection), _start(connection))
+    try:
+        events = chain.verify_events(_events(connection), _start(connection))
+    except apsw.CorruptError:
+        if not problems:
+            raise
+        return VerifyResult(records=0, problems=tuple(problems), head="")  # the pages say why
     advice = "compare with `fks audit verify`, and keep both files as evidence"
     problems += [f"{problem}; {advice}" for problem in events.problems]
     return VerifyResult(records=events.records, problems=tuple(problems), head=events.head)
 
 
 def _pages(connection: apsw.Connection) -> Iterator[Finding]:
-    for row in connection.execute("PRAGMA integrity_check(10)"):
-        if row[0] != "ok":
-            yield Finding("the file", str(row[0]), f"its pages are damaged: check the disk, and {_RESTORE}")
+    problems: list[str] = []
+    try:
+        for row in connection.execute("PRAGMA integrity_check(10)"):
+            problems.append(" ".join(str(row[0]).split()))
+    except apsw.CorruptError as error:  # so much that the check itself does not get through
+        problems.append(str(error))
+    for problem in problems:
+        if problem != "ok":
+            yield Finding("the file", problem, f"its pages are damaged: check the disk, and {_RESTORE}")
 
 
 def _references(connection: apsw.Connection) -> Iterator[Finding]:

@@ -65,13 +65,13 @@ LoadCredential=token:/etc/fks/credentials/token'
 inside systemctl daemon-reload
 inside systemctl restart fks
 inside fks positions >/dev/null || fail "the token is not the credential"
-inside systemctl start fks-backup
+inside systemctl start fks-backup || fail "no backup"
 [ -s "$(echo "$root"/var/backups/fks/fks-*.db)" ] || fail "no backup"
 [ "$(stat -c %u:%a "$root"/var/backups/fks "$root"/var/backups/fks/fks-*.db | xargs)" = "0:700 0:600" ] || fail "the backup is not root's alone"
 
 say "a backup while it is stopped, and one brought back by root: it starts with both"
 inside systemctl stop fks.socket fks-desk.socket fks
-inside systemctl start fks-backup
+inside systemctl start fks-backup || fail "no backup while it is stopped"
 inside systemctl start fks
 active fks.service
 inside systemctl stop fks.socket fks-desk.socket fks
