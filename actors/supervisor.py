@@ -311,6 +311,8 @@ class Daemon:
     async def _reload(self, actors: trio.Nursery) -> None:
         """Take up what the file says now. A file with any error in it changes nothing."""
         async with self.reloading:
+            if self.draining:  # an account that were taken up now would send again
+                return
             self.systemd.reloading()
             try:
                 new = await in_thread(partial(read, self.loaded.path, os.environ))

@@ -103,6 +103,8 @@ def test_what_can_be_foreseen_starts_at_zero_so_that_its_first_is_an_increase() 
     assert value(metrics, "fks_actor_restarts_total", actor="sizing/a") == 0
     assert value(metrics, "fks_journal_failures_total", reason="full") == 0
     assert value(metrics, "fks_rate_limit_rejections_total", scope="webhook") == 0
+    assert value(metrics, "fks_webhook_requests_total", status="200") == 0
+    assert value(metrics, "fks_webhook_validation_failures_total", reason="alert.symbol") == 0
 
 
 def test_an_account_that_is_gone_leaves_its_counts_and_no_present() -> None:
@@ -203,15 +205,15 @@ def test_each_method_moves_its_metric(
 def test_labels_stay_bounded_and_no_count_is_lost(different: int) -> None:
     metrics = new_metrics()
     for number in range(different):
-        metrics.validation_failure(f"code.{number}")
+        metrics.alarm(f"code.{number}")
     lines = [
         line
         for line in metrics.text().decode().splitlines()
-        if line.startswith("fks_webhook_validation_failures_total{")
+        if line.startswith("fks_alarms_total{")
     ]
     assert len(lines) == MAX_SERIES + 1
     assert sum(float(line.split()[-1]) for line in lines) == different
-    assert value(metrics, "fks_webhook_validation_failures_total", reason="other") == different - MAX_SERIES
+    assert value(metrics, "fks_alarms_total", code="other") == different - MAX_SERIES
 
 
 def test_an_environment_for_many_processes_does_not_make_us_write_files(tmp_path: Path) -> None:

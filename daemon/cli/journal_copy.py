@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @click.option("--keep", type=click.IntRange(1), help="Delete all but the newest N copies in the folder DEST.")
-@click.argument("dest", type=click.Path(path_type=Path))
+@click.argument("dest", type=click.Path(readable=False, path_type=Path))  # access(2) knows no capabilities
 def backup(keep: int | None, dest: Path) -> None:
     """Copy the journal to DEST (a file, or a folder) while the daemon runs, and verify the copy."""
     import apsw

@@ -19,6 +19,12 @@ from fks.infra.metrics_pulled import Pulled
 
 C = TypeVar("C", Counter, Gauge, Histogram)
 
+_STATUSES = ("200", "202", "400", "401", "403", "409", "413", "422", "429", "503")  # of the webhook's replies
+_INVALID = (  # the codes of refusals before acceptance that every set-up may meet
+    "alert.json", "alert.encoding", "alert.schema", "alert.missing", "alert.number", "alert.timestamp",
+    "alert.symbol", "alert.account", "gate.stale", "gate.future", "gate.confidence", "gate.conflict",
+)  # fmt: skip
+
 # Two process-wide switches of the library. With PROMETHEUS_MULTIPROC_DIR in the environment it would keep
 # every value in a file there, for other processes; we are one. And each counter would have a `_created` twin.
 values.ValueClass = values.MutexValue
@@ -88,6 +94,10 @@ class Metrics:
     def _foresee(self) -> None:
         """Series at 0, as in `expect`, of what is no account's."""
         self._limited("webhook")
+        for status in _STATUSES:
+            self._requests(status)
+        for reason in _INVALID:
+            self._invalid(reason)
         for reason in ("full", "busy"):
             self._refused_commits(reason)
         for result in ("ok", "refused"):
