@@ -346,19 +346,25 @@ class Daemon:
     # --- the end
 
     async def _drain(self) -> None:
-        """No new alerts, no new entries; what is on its way gets its answer, or is looked up next time."""
+        """No new alerts, no new entries; what is on its way gets its answer, or is looked up next time.
+
+        Who comes meanwhile is answered 503 and sends again; where systemd holds the door, the next daemon
+        answers.
+        """
         self.systemd.stopping()
         self.draining = True
         self.waiters.close()
-        self.stopping.set()
+        if self.listeners.held:
+            self.stopping.set()
         for crew in self.crews.all():
             crew.account.tell(ready=False, reason="the daemon is stopping")
         self.hurry.deadline = trio.current_time() + self.loaded.settings.server.drain_s
         with self.hurry:
-            for closed in self.closed:
-                await closed.wait()
             while await self.journal.read(sending):  # noqa: ASYNC110 - the ledger cannot set an event
                 await trio.sleep(0.05)
+            self.stopping.set()
+            for closed in self.closed:
+                await closed.wait()
             await self.notifier.take_leave()
 
 

@@ -169,6 +169,8 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         daemon.process.send_signal(signal.SIGTERM)
         time.sleep(1.0)
         assert daemon.process.poll() is None  # it waits for the answer
+        refused = daemon.alert(id="too late")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
         began = time.monotonic()
         assert daemon.stop() == 0
         assert time.monotonic() - began < 3.0

@@ -73,6 +73,10 @@ def test_lines_that_are_not_json_objects_pass_through() -> None:
     assert tail("--level", "error", lines=lines).stdout == "Started fks.service\n[1, 2]\n\n3\n"
 
 
+def test_of_one_alert_they_are_not() -> None:
+    assert tail("--alert", "q1", lines=["Started fks.service", LINE]).stdout.count("\n") == 1
+
+
 def test_a_traceback_keeps_its_lines() -> None:
     result = tail(lines=[{**LINE, "level": "error", "exception": "Traceback:\n  boom"}])
     assert result.stdout.splitlines()[1:] == ["    Traceback:", "      boom"]

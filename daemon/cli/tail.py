@@ -20,7 +20,7 @@ LAST, LAST_OF_ALERT = "100", "20000"  # lines of the past; one alert's are few a
 
 
 @click.command()
-@click.option("--level", type=click.Choice(LEVELS), default="debug", help="This level and above.")
+@click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), default="debug", help="This level and above.")
 @click.option(
     "--alert", metavar="ID", help="Only the lines of this alert and of its orders; any id of theirs."
 )
@@ -68,10 +68,10 @@ class Pretty:
         self._wanted = None if alert is None else {alert}
 
     def __call__(self, line: str) -> str | None:
-        """None when it is filtered out. What is not a JSON object passes as it is."""
+        """None when it is filtered out. What is not a JSON object is no alert's, and else passes as it is."""
         line, record = _unwrapped(line, _parsed(line))
         if record is None:
-            return printable(line)
+            return printable(line) if self._wanted is None else None
         told = str(record.pop("level", "info"))
         if not self._concerns(record) or (told in LEVELS and LEVELS.index(told) < self._least):
             return None

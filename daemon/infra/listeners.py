@@ -14,6 +14,7 @@ class Listeners:
 
     door: tuple[socket, ...]
     desk: tuple[socket, ...]
+    held: bool = False  # by systemd: who connects to the door between two daemons waits there for the next one
 
     @classmethod
     def open(cls, settings: ServerSettings, env: Mapping[str, str], pid: int) -> "Listeners":
@@ -22,6 +23,7 @@ class Listeners:
         return cls(
             door=tuple(passed.get("door") or map(sockets.bind, settings.listen)),
             desk=tuple(passed.get("desk") or map(sockets.bind, settings.admin)),
+            held="door" in passed,
         )
 
     @property
