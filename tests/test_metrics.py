@@ -206,11 +206,7 @@ def test_labels_stay_bounded_and_no_count_is_lost(different: int) -> None:
     metrics = new_metrics()
     for number in range(different):
         metrics.alarm(f"code.{number}")
-    lines = [
-        line
-        for line in metrics.text().decode().splitlines()
-        if line.startswith("fks_alarms_total{")
-    ]
+    lines = [line for line in metrics.text().decode().splitlines() if line.startswith("fks_alarms_total{")]
     assert len(lines) == MAX_SERIES + 1
     assert sum(float(line.split()[-1]) for line in lines) == different
     assert value(metrics, "fks_alarms_total", code="other") == different - MAX_SERIES

@@ -20,7 +20,9 @@ LAST, LAST_OF_ALERT = "100", "20000"  # lines of the past; one alert's are few a
 
 
 @click.command()
-@click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), default="debug", help="This level and above.")
+@click.option(
+    "--level", type=click.Choice(LEVELS, case_sensitive=False), default="debug", help="This level and above."
+)
 @click.option(
     "--alert", metavar="ID", help="Only the lines of this alert and of its orders; any id of theirs."
 )

@@ -10,11 +10,14 @@ from fks.infra import sockets
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Listening sockets of the door (alerts) and the desk (operators)."""
+    """Listening sockets of the door (alerts) and the desk (operators).
+
+    `held`: by systemd; who connects to the door between two daemons waits there for the next one.
+    """
 
     door: tuple[socket, ...]
     desk: tuple[socket, ...]
-    held: bool = False  # by systemd: who connects to the door between two daemons waits there for the next one
+    held: bool = False
 
     @classmethod
     def open(cls, settings: ServerSettings, env: Mapping[str, str], pid: int) -> "Listeners":

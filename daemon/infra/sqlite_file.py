@@ -115,8 +115,7 @@ def open_reader(path: Path, newest: int | None = None) -> apsw.Connection:
         connection.set_busy_timeout(BUSY_MS)
         if newest is not None:
             _identify(connection, path, newest)
-            if not schema(connection):
-                raise JournalBroken(f"{path} is empty: the daemon makes a journal of it at its next start")
+            _refuse_empty(connection, path)
     except apsw.Error as error:
         _close(connection)
         raise JournalBroken(f"cannot read the journal {path} ({error}): {advice(error)}") from error
@@ -142,6 +141,11 @@ def _identify(connection: apsw.Connection, path: Path, known: int) -> None:
             f"the journal {path} has schema {version}, this program knows up to {known}: install the newer "
             "version again, or restore the backup that was made before the upgrade"
         )
+
+
+def _refuse_empty(connection: apsw.Connection, path: Path) -> None:
+    if not schema(connection):
+        raise JournalBroken(f"{path} is empty: the daemon makes a journal of it at its next start")
 
 
 def schema(connection: apsw.Connection) -> int:

@@ -57,8 +57,8 @@ def sound(connection: apsw.Connection) -> VerifyResult:
 def _pages(connection: apsw.Connection) -> Iterator[Finding]:
     problems: list[str] = []
     try:
-        for row in connection.execute("PRAGMA integrity_check(10)"):
-            problems.append(" ".join(str(row[0]).split()))
+        rows = connection.execute("PRAGMA integrity_check(10)")
+        problems.extend(" ".join(str(row[0]).split()) for row in rows)
     except apsw.CorruptError as error:  # so much that the check itself does not get through
         problems.append(str(error))
     for problem in problems:
