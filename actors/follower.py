@@ -15,6 +15,7 @@ import trio
 
 from fks.domain import protection, sizing
 from fks.domain.errors import PlacementError, Rejected, Transient
+from fks.domain.limits import Bucket
 from fks.domain.messages import Look, Market, Order
 from fks.domain.money import ZERO
 from fks.domain.orders import LIVE, IllegalTransition, Leg, State
@@ -23,7 +24,8 @@ from fks.ledger import Ledger
 from fks.venues.account import Account, names
 
 YOUNG_S, OLD_S = 1.0, 15.0  # how often an open order is asked for, by its age
-BALANCE_S, BALANCE_PAUSE_S = 30.0, 1.0  # at the latest, at the soonest
+BALANCE_S = 30.0  # how often the balance is asked for, at the latest
+BALANCE_RATE, BALANCE_BURST = 1.0, 5.0  # after changes: a second, at once
 MANY = 20  # so many orders are cheaper to list than to ask for one by one, also where a list is dear
 MARK_AGE_S = 1.0
 
@@ -226,10 +228,11 @@ class Follower:
     async def _watch_balance(self) -> None:
         """Now and then, and soon after anything of this account has changed."""
         await self._connected()
-        account = self.account
+        account, bucket = self.account, Bucket(BALANCE_RATE, BALANCE_BURST)
         while True:
             self._changed = trio.Event()
             began = trio.current_time()
+            bucket.take(began)
             try:
                 balance = await account.venue.balance()
             except Transient as error:
@@ -238,7 +241,7 @@ class Follower:
             else:
                 account.called("balance", "ok", began)
                 account.tell(balance=balance, balance_at=account.wall())
-            await trio.sleep(BALANCE_PAUSE_S)
+            await trio.sleep(bucket.wait(trio.current_time()))
             with trio.move_on_after(BALANCE_S):
                 await self._changed.wait()
 

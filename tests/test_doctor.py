@@ -14,9 +14,11 @@ from click.testing import CliRunner, Result
 
 from fks.cli import main
 from fks.cli.doctor import table
+from fks.cli.doctor_local import files
 from fks.domain.diagnosis import Finding, Judgement, Verdict
 from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings, Settings
+from fks.infra.config import load
 from fks.venues.doctor import examine
 from standins.binance import BinanceStandIn
 from standins.bybit import BybitStandIn
@@ -294,6 +296,15 @@ def test_files_of_secrets_that_others_may_read(doctor: Callable[..., Result], tm
     assert CANARY not in result.output
     warned = [one for one in json.loads(result.stdout)["findings"] if one["subject"] == "configuration"]
     assert not [one for one in warned if "readable" in one["detail"]]  # said once
+
+
+def test_keys_in_a_readable_configuration_belong_in_credentials(tmp_path: Path) -> None:
+    config = tmp_path / "fks.toml"
+    config.write_text(KRAKEN)
+    config.chmod(0o644)
+    [found] = [one for one in files(load(config, {})) if one.check == str(config)]
+    assert found.verdict is Verdict.FAIL
+    assert found.remedy.startswith("write ${credential:NAME} for its secrets")
 
 
 def test_machine_is_measured_in_the_state_directory(doctor: Callable[..., Result], tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from fks.cli.connection import request, url_of
 
 if TYPE_CHECKING:
@@ -56,7 +58,12 @@ def files(loaded: "Loaded") -> Iterator["Finding"]:
     own = [loaded.state_dir / name for name in (ADMIN_TOKEN, WEBHOOK_SECRET)]
     for path in (*loaded.secret_files, loaded.state_dir, *own):
         if path in loaded.secret_files or _is_there(path):
-            yield _mode(path, secret=True).of("files", str(path))
+            judged = _mode(path, secret=True)
+            if judged.remedy and path == loaded.path:  # under systemd the daemon may not own it
+                judged = replace(
+                    judged, remedy=f"write ${{credential:NAME}} for its secrets, or {judged.remedy}"
+                )
+            yield judged.of("files", str(path))
 
 
 def _is_there(path: Path) -> bool:
