@@ -28,6 +28,7 @@ BALANCE_S = 30.0  # how often the balance is asked for, at the latest
 BALANCE_RATE, BALANCE_BURST = 1.0, 5.0  # after changes: a second, at once
 MANY = 20  # so many orders are cheaper to list than to ask for one by one, also where a list is dear
 MARK_AGE_S = 1.0
+ENDED_MOST, ENDED_S = 20, 86_400.0  # of what an earlier life saw end, so many are looked at again
 
 
 @dataclass(slots=True)
@@ -57,15 +58,17 @@ class Follower:
 
     async def _follow(self) -> None:
         await self._connected()
+        await self._recall()
         changed = True
         while True:
             self._nudge = trio.Event()
             await self.account.adopt()
             live = await self.account.live()
             self._care(live, changed=changed)
+            self._look_back()
             await self._advance(live)
             self.account.tell(unknown=sum(order.state is State.UNKNOWN for order in live))
-            changed = await self._wait(YOUNG_S if live else OLD_S)
+            changed = await self._wait(YOUNG_S if live or self.account.ended else OLD_S)
 
     def _care(self, live: Sequence[Order], *, changed: bool) -> None:
         self._asked = {one.id: self._asked[one.id] for one in live if one.id in self._asked}
@@ -124,15 +127,38 @@ class Follower:
             nursery.cancel_scope.cancel()
         return changed
 
-    async def _ask(self, order: Order) -> None:
+    async def _ask(self, order: Order) -> bool:
+        """Whether the exchange has answered."""
         self._asked[order.id] = trio.current_time()
         try:
             report = await self.account.find(order)
         except Transient as error:
             self.account.log.warning("look_up_failed", **names(order), reason=str(error))
-            return
+            return False
         if report is not None:
             await self.account.settle([(order, report)])
+        return True
+
+    # --- fills that show after the end
+
+    async def _recall(self) -> None:
+        """Nobody may have looked again at what has ended just before this life began."""
+        account, now = self.account, trio.current_time()
+        since = account.wall() - ENDED_S
+        ended = await account.journal.read(lambda ledger: ledger.ended_short(account.name, since, ENDED_MOST))
+        account.ended = {order.id: (order, now) for order in ended} | account.ended
+
+    def _look_back(self) -> None:
+        """Once more, as soon as look-ups must show what was executed before the end: that is a fill."""
+        account, lag = self.account, self.account.venue.features.lag_s
+        for order, since in list(account.ended.values()):
+            if trio.current_time() >= since + lag and order.id not in self._busy:
+                del account.ended[order.id]
+                self._spawn(self._ask_again, order)
+
+    async def _ask_again(self, order: Order) -> None:
+        if not await self._ask(order):
+            self.account.ended.setdefault(order.id, (order, trio.current_time()))
 
     async def _cancel(self, order: Order) -> None:
         """A cancel may be repeated. What it meets on the way (a fill, an end) is settled as it is."""
@@ -245,7 +271,7 @@ class Follower:
             with trio.move_on_after(BALANCE_S):
                 await self._changed.wait()
 
-    def _spawn(self, work: Callable[[Order], Awaitable[None]], order: Order) -> None:
+    def _spawn(self, work: Callable[[Order], Awaitable[object]], order: Order) -> None:
         async def run() -> None:
             with self.account.spared(**names(order)):
                 await work(order)

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 import structlog
 import trio
 
+from fks.domain.events import order_event
 from fks.domain.messages import Event
+from fks.domain.orders import State
 from fks.kernel import Inbox, Restart, in_thread
 from fks.ledger import Committed, JournalBroken, JournalBusy, JournalFull, Store, Write
 
+ORDER_REFUSED = order_event(State.REFUSED)
 Observer = Callable[[Sequence[Event]], object]
 
 log = structlog.get_logger()
@@ -83,6 +86,10 @@ class JournalActor:
     def _publish(self, events: Sequence[Event]) -> None:
         if not events:
             return
+        for event in events:
+            if event.kind == ORDER_REFUSED:  # within a claim, say: nobody else would tell of it
+                ids = {"account": event.account, "alert_id": event.alert_id, "order_id": event.order_id}
+                log.warning("order_refused", **ids, reason=event.data.get("reason"))
         for observer in self._observers:
             try:
                 observer(events)

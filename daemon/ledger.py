@@ -49,9 +49,7 @@ class JournalBusy(Overloaded):
 
 
 class JournalBroken(Fatal):
-    """The disk failed or the database is damaged. Nothing after the last acknowledged write is
-    promised: stop, never retry after a failed fsync.
-    """
+    """The disk failed, or the file is damaged. Nothing after the last acknowledged write is promised: stop."""
 
 
 class JournalLocked(Fatal):
@@ -77,13 +75,15 @@ class Reader(Protocol):
         """Every order that is not at rest, oldest first."""
         ...
 
+    def ended_short(self, account: str, since: float, limit: int) -> list[Order]:
+        """Orders that the exchange ended, since that UTC second, before they were filled; newest first."""
+        ...
+
     def exposure(self, account: str, now: float) -> Exposure: ...
     def last_entry(
         self, account: str, symbol: str, since: float, strategy: str | None = None
     ) -> float | None:
-        """When an order that may open a position was last sent after `since`; UTC seconds. `strategy`: of its
-        orders only.
-        """
+        """When an order that may open a position was last sent after `since`, in UTC s; `strategy`: one's."""
         ...
 
     def symbol_today(self, account: str, symbol: str, now: float) -> Share:

@@ -76,6 +76,7 @@ class Rig:
         assert self.life is not None
         self.life.cancel()
         self.account.tell(ready=False, connected=False)
+        self.account.ended.clear()
 
     async def _live(self, scope: trio.CancelScope) -> None:
         boxes = {name: mailbox(name, 1, Look) for name in ("exchange", "sizing", "follower", "guard")}

@@ -101,6 +101,21 @@ async def test_part_fill_then_cancel() -> None:
     assert (ended.state, ended.filled, ended.client_order_id) == (State.CANCELED, Decimal("0.004"), NAME)
 
 
+@pytest.mark.fault(47)
+async def test_canceled_without_a_word_of_what_was_filled_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As htx says it: an id and a state."""
+
+    async def laconic(*_request: object) -> dict[str, object]:
+        return {"id": "1", "status": "canceled", "filled": None}
+
+    async with desk() as it:
+        placed = await it.place(order(**RESTING))
+        monkeypatch.setattr(it.venue, "_cancel_by", laconic)
+        assert await it.venue.cancel(order(**RESTING, exchange_order_id=placed.exchange_order_id)) is None
+
+
 @pytest.mark.fault(48)
 async def test_cancel_of_a_filled_order_is_no_error() -> None:
     async with desk() as it:

@@ -63,6 +63,52 @@ async def test_a_canceled_remainder_keeps_its_partial_fill(tmp_path: Path) -> No
         assert ((await rig.only()).state, (await rig.only()).filled) == (State.CANCELED, Decimal("0.004"))
 
 
+@pytest.mark.fault(47, 48)
+@pytest.mark.parametrize("crashed", [False, True], ids=["in one life", "a crash between"])
+async def test_a_fill_that_shows_after_the_cancel_is_a_fill_and_gets_its_stop(
+    tmp_path: Path, crashed: bool
+) -> None:
+    venue = FakeVenue("open")
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        alert = await rig.send(id="a", order_type="limit", price=Decimal(49_000), stop_loss=Decimal(48_000))
+        await trio.sleep(2)
+        (entry,) = (order for order in await rig.orders(alert) if order.leg is Leg.ENTRY)
+        await rig.journal.write(lambda ledger: ledger.request_cancel([entry.id], 0.0, "test"))
+        await trio.sleep(0.5)
+        assert {state for state, _ in (await legs_of(rig, alert)).values()} == {State.CANCELED}
+        venue.put(entry, State.FILLED)
+        if crashed:
+            rig.crash()
+            await trio.sleep(600)
+            rig.start(nursery)
+        await trio.sleep(20)
+        orders = await rig.orders(alert)
+        assert [one.state for one in orders if one.leg is Leg.ENTRY] == [State.FILLED]
+        stops = [one.amount for one in orders if one.leg is Leg.STOP_LOSS and one.state is State.OPEN]
+        assert stops == [entry.amount]
+        asked = len([name for _, name in venue.found if name == entry.id])
+        await trio.sleep(600)
+        assert len([name for _, name in venue.found if name == entry.id]) == asked, "it is over now"
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_end_without_an_answer_is_looked_at_until_there_is_one(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", order_type="limit", price=Decimal(49_000))
+        await trio.sleep(2)
+        order = await rig.only()
+        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
+        await trio.sleep(0.5)
+        venue.put(order, State.CANCELED, Decimal("0.004"))
+        venue.down_until = trio.current_time() + 30
+        await trio.sleep(20)
+        assert (await rig.only()).filled == 0
+        await trio.sleep(20)
+        assert ((await rig.only()).state, (await rig.only()).filled) == (State.CANCELED, Decimal("0.004"))
+
+
 async def test_the_stop_goes_out_after_the_fill_for_what_was_filled(tmp_path: Path) -> None:
     venue = FakeVenue("open")
     async with Rig(tmp_path, venue).running() as rig:
@@ -284,4 +330,4 @@ async def test_many_resting_orders_are_followed_with_one_list(tmp_path: Path) ->
             (State.PARTIAL, Decimal("0.004")),
             (State.CANCELED, Decimal(0)),
         ]
-        assert len(venue.found) == asked + 3
+        assert len(venue.found) == asked + 4, "the canceled one a second time: a fill may show late"

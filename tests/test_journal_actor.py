@@ -3,14 +3,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 
 from fks.actors.journal import JournalActor
-from fks.domain.messages import Event, Verdict
+from fks.domain.messages import Event, Order, Verdict
 from fks.infra.ledger_sqlite import SqliteStore
 from fks.kernel import Inbox, Ref, Reply, mailbox, supervise
 from fks.ledger import Committed, Journal, JournalBroken, JournalFull, Ledger, Write
-from ledger_cases import alert, kinds, opened
+from ledger_cases import NOON, alert, kinds, opened, order, planned
 
 pytestmark = pytest.mark.real_time  # worker threads: a mock clock would jump while they work
 
@@ -152,6 +153,21 @@ async def test_stopping_the_daemon_answers_what_was_taken(store: SqliteStore) ->
         await actor.handle(first)
     assert [await outcome(reply) for reply in replies] == [None] * 3
     assert kinds(store) == ["alarm"] * 3
+
+
+async def test_what_a_claim_refuses_is_in_the_log(store: SqliteStore) -> None:
+    ref, inbox = box()
+    late = order(alert(), good_until=NOON - 1.0)
+    planned(store, late)
+    claim = Write(
+        lambda ledger: ledger.claim(late.account, now=NOON, window=5.0, limit=1), Reply[list[Order]]()
+    )
+    assert ref.offer(claim)
+    with structlog.testing.capture_logs() as lines:
+        await JournalActor(store, inbox).handle(await inbox.receive.receive())
+    assert await outcome(claim.reply) == []
+    (told,) = (line for line in lines if line["event"] == "order_refused")
+    assert (told["order_id"], told["alert_id"], told["reason"]) == (late.id, late.alert_id, "stale")
 
 
 async def test_failing_observer_stops_neither_the_journal_nor_the_others(store: SqliteStore) -> None:

@@ -20,6 +20,7 @@ from fks.domain.messages import (
     TradingRecord,
     TradingState,
 )
+from fks.domain.orders import State
 from fks.domain.outcome import AlertState
 from fks.domain.trades import Execution
 from fks.domain.trading_state import Peak
@@ -90,6 +91,12 @@ class SqliteReader:
         if account is None:
             return self._orders(f"{UNFINISHED} ORDER BY n", table=INDEXED)
         return self._orders(f"account = ? AND {UNFINISHED} ORDER BY n", account, table=INDEXED)
+
+    def ended_short(self, account: str, since: float, limit: int) -> list[Order]:
+        """See Reader."""
+        ended = f"state IN ('{State.CANCELED}', '{State.EXPIRED}') AND exchange_order_id IS NOT NULL"
+        where = f"{ended} AND account = ? AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?"
+        return self._orders(where, account, since, limit)
 
     def exposure(self, account: str, now: float) -> Exposure:
         """See Reader. `realized_today` is net of the fees whose worth in quote currency is known."""

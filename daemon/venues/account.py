@@ -14,7 +14,7 @@ from fks.domain.events import Kind
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus, Order, Report, TradingRecord, TradingState
 from fks.domain.money import plain
-from fks.domain.orders import IllegalTransition
+from fks.domain.orders import IllegalTransition, State
 from fks.domain.protection import make_way
 from fks.domain.symbols import SymbolIndex
 from fks.domain.trading_state import Breach, next_state
@@ -23,6 +23,7 @@ from fks.kernel import Latest, passing
 from fks.ledger import Journal, Ledger
 from fks.venues.quotes import Quotes
 
+ENDED_SHORT = frozenset({State.CANCELED, State.EXPIRED})
 _FINAL = frozenset({"ready", "reason", "failed"})  # of a failed account's status, until the next start
 
 
@@ -55,6 +56,8 @@ class Account:
     index: SymbolIndex | None = None  # None until the markets are loaded
     quotes: Quotes = field(init=False)
     log: Any = field(init=False)
+    ended: dict[str, tuple[Order, float]] = field(init=False, default_factory=dict)
+    """Orders that ended before they were filled, and when, by the monotonic clock: to be looked at again."""
     _adopted: set[str] = field(init=False, default_factory=set)  # orders of the exchange's own making
 
     def __post_init__(self) -> None:
@@ -145,6 +148,8 @@ class Account:
                 self.log.info(
                     f"order_{order.state}", **names(order), filled=str(order.filled), reason=order.reason
                 )
+                if order.state in ENDED_SHORT:
+                    self.ended[order.id] = order, trio.current_time()
 
     async def adopt(self) -> None:
         """Write down, once, what the exchange did by itself, and let a human know."""

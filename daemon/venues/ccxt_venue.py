@@ -213,7 +213,9 @@ class CcxtVenue:
             report = self._placed(raw, order)
         except Unknown:
             return None  # accepted, by an exchange that says no more than that
-        return report if report.state in AT_REST else None
+        # "Canceled", by some, without a word of what was filled before.
+        told = raw.get("filled") is not None and report.state in AT_REST
+        return report if told else None
 
     async def _cancel(self, order: Order) -> Any:
         """What ccxt answered, or the order's end where looking for it shows nothing to cancel."""

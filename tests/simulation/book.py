@@ -18,6 +18,7 @@ from fks.domain.orders import AT_REST, LIVE, OrderType, Side, State
 from simulation.world import LAG_S, WINDOW_S, Rule, World
 
 FEE = Decimal("0.001")
+RACES = 0.3  # of cancels, with a fill
 SPOT = Market(
     symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT", amount_step=Decimal("0.001"),
     price_tick=Decimal("0.01"), min_amount=Decimal("0.001"),
@@ -36,6 +37,7 @@ class Record:
     parent: "Record | None" = None  # of an attached leg
     legs: list["Record"] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
+    late: tuple[int, float] | None = None  # so many of the trades show from then on, the others before
 
     @property
     def filled(self) -> Decimal:
@@ -133,9 +135,23 @@ class Book:
         record = self.find(order.client_order_id)
         if record is None:
             raise Rejected("order_not_found", "no such order")
+        if record.alive and self.world.wide and not self.world.healthy:
+            self._race(record)
         if record.alive:
             self._end(record, State.CANCELED)
         return self.report(record)
+
+    def _race(self, record: Record) -> None:
+        """It fills, whole or in part, before the cancel is carried out; look-ups may show that later."""
+        chance = self.world.further
+        if chance.random() > RACES:
+            return
+        amount = self._possible(record) * chance.randint(1, 4) / 4
+        if (amount := amount.quantize(self.market.amount_step)) > 0:
+            shown = len(record.trades)
+            if chance.random() < 0.5:
+                record.late = shown, trio.current_time() + chance.uniform(0, LAG_S)
+            self._fill(record, amount)
 
     def find(self, client_order_id: str) -> Record | None:
         """The newest that is visible."""
@@ -160,15 +176,7 @@ class Book:
 
     def _execute(self, record: Record) -> None:
         """At once, in parts, or one part only."""
-        order = record.order
-        amount = record.remaining
-        if order.reduce_only:
-            amount = min(amount, self._closable(order.side))
-        if record.parent is not None:
-            siblings = sum((leg.filled for leg in record.parent.legs), start=ZERO)
-            amount = min(amount, record.parent.filled - siblings)
-        if not self.swap and order.side is Side.SELL:
-            amount = min(amount, self.coins + self.position)
+        amount = self._possible(record)
         if amount <= 0:
             self._end(record, State.CANCELED)
             return
@@ -183,6 +191,18 @@ class Book:
         self._fill(record, amount)
         if record.alive:
             self._end(record, State.CANCELED)  # capped: the rest has nothing to reduce
+
+    def _possible(self, record: Record) -> Decimal:
+        """How much of it can be executed."""
+        order, amount = record.order, record.remaining
+        if order.reduce_only:
+            amount = min(amount, self._closable(order.side))
+        if record.parent is not None:
+            siblings = sum((leg.filled for leg in record.parent.legs), start=ZERO)
+            amount = min(amount, record.parent.filled - siblings)
+        if not self.swap and order.side is Side.SELL:
+            amount = min(amount, self.coins + self.position)
+        return amount
 
     async def _rest_later(self, record: Record) -> None:
         await trio.sleep(self.world.between(0.1, 2.0))
@@ -233,17 +253,20 @@ class Book:
     # --- what it tells
 
     def report(self, record: Record) -> Report:
-        filled = record.filled
-        cost = sum((trade.amount * trade.price for trade in record.trades), start=ZERO)
+        state, trades = record.state, record.trades
+        if record.late is not None and trio.current_time() < record.late[1]:
+            state, trades = State.CANCELED, trades[: record.late[0]]
+        filled = sum((trade.amount for trade in trades), start=ZERO)
+        cost = sum((trade.amount * trade.price for trade in trades), start=ZERO)
         return Report(
             client_order_id=record.order.client_order_id,
             exchange_order_id=f"{self.name}-{record.number}",
-            state=record.state,
+            state=state,
             filled=filled,
             average=cost / filled if filled else None,
-            fee=sum((trade.fee for trade in record.trades), start=ZERO),
+            fee=sum((trade.fee for trade in trades), start=ZERO),
             fee_currency="USDT" if filled else None,
-            trades=tuple(record.trades) if self.tells_trades else (),
+            trades=tuple(trades) if self.tells_trades else (),
             time=self.world.wall(),
         )
 

@@ -11,10 +11,14 @@ import trio
 from msgspec.structs import replace
 
 from fks.actors.exchange import Exchange
+from fks.actors.follower import Follower
 from fks.domain import risk
 from fks.domain.dispatch import dispatchable
 from fks.domain.errors import Unknown
 from fks.domain.messages import Acceptance, Exposure, NewAlert, Order, Report
+from fks.domain.money import ZERO
+from fks.domain.orders import Leg, State
+from fks.domain.protection import is_held
 from fks.infra.sqlite_orders import SqliteOrders
 from fks.infra.sqlite_writer import SqliteLedger
 from simulation.disk import Disk
@@ -130,6 +134,91 @@ def _halt_forgets() -> tuple[Patch, ...]:
     return ((SqliteOrders, "_refuse_barred", lambda _self, _account, _now: None),)
 
 
+def _stale_sent() -> tuple[Patch, ...]:
+    """What waited is sent, however long that took."""
+    return ((SqliteOrders, "_refuse_stale", lambda _self, _account, _now: None),)
+
+
+def _at_start(change: Callable[[Any, str, float], None]) -> tuple[Patch, ...]:
+    """A start changes the ledger before it takes anything up. `change`: of ledger, account and time."""
+    take_up = Exchange._take_up
+
+    async def changed(self: Exchange) -> list[trio.Event]:
+        account = self.account
+        if not account.status.get().ready:
+            now = account.wall()
+            await account.journal.write(lambda ledger: change(ledger, account.name, now))
+        return await take_up(self)
+
+    return ((Exchange, "_take_up", changed),)
+
+
+def _gives_up() -> tuple[Patch, ...]:
+    """What an earlier life has planned is too old, fresh or not."""
+
+    def refuse(ledger: Any, account: str, now: float) -> None:
+        for order in dispatchable(ledger.live_orders(account), now):
+            if order.leg is Leg.ENTRY:
+                ledger.mark(order.id, State.REFUSED, "stale", now)
+
+    return _at_start(refuse)
+
+
+def _held_forgotten() -> tuple[Patch, ...]:
+    """What an earlier life has left waiting for something else is rubbish."""
+
+    def cancel(ledger: Any, account: str, now: float) -> None:
+        for order in filter(is_held, ledger.live_orders(account)):
+            ledger.mark(order.id, State.CANCELED, "rubbish", now)
+
+    return _at_start(cancel)
+
+
+def _settling(change: Callable[[Order, Report], Report]) -> tuple[Patch, ...]:
+    """What the exchange says is changed on its way to the ledger."""
+    settle = SqliteOrders.settle
+
+    def changed(self: SqliteOrders, order_id: str, report: Report, now: float) -> Order:
+        return settle(self, order_id, change(self._known(order_id), report), now)
+
+    return ((SqliteOrders, "settle", changed),)
+
+
+def _as_known(order: Order, report: Report) -> Report:
+    return replace(report, filled=order.filled, average=order.average, trades=())
+
+
+def _cancel_is_no_fill() -> tuple[Patch, ...]:
+    """A canceled order has filled no more than was known before."""
+    ended = State.CANCELED
+    return _settling(lambda order, report: _as_known(order, report) if report.state is ended else report)
+
+
+def _late_fill_ignored() -> tuple[Patch, ...]:
+    """What is canceled is over: a fill that shows later is none."""
+
+    def change(order: Order, report: Report) -> Report:
+        if order.state is not State.CANCELED:
+            return report
+        return replace(_as_known(order, report), state=State.CANCELED)
+
+    return _settling(change)
+
+
+def _never_looked_back() -> tuple[Patch, ...]:
+    """The answer to a cancel is the last word on what was filled."""
+    return ((Follower, "_look_back", lambda _self: None),)
+
+
+def _fee_lost() -> tuple[Patch, ...]:
+    """Of an order that fills in parts only the first part's fee is booked."""
+
+    def change(order: Order, report: Report) -> Report:
+        return replace(report, fee=ZERO, fee_currency=None, trades=()) if order.filled else report
+
+    return _settling(change)
+
+
 NONE = Bug("none")
 BUGS = {
     bug.name: bug
@@ -144,5 +233,12 @@ BUGS = {
         Bug("fill-twice", Rule.DIFFERS, patches=_fill_twice),
         Bug("pending-ignored", Rule.OVER, patches=_pending_ignored),
         Bug("halt-forgets", Rule.HALTED, patches=_halt_forgets),
+        Bug("stale-is-sent", Rule.STALE, patches=_stale_sent),
+        Bug("restart-gives-up", Rule.REFUSED, patches=_gives_up),
+        Bug("restart-forgets-held", Rule.BARE, patches=_held_forgotten),
+        Bug("cancel-is-no-fill", Rule.DIFFERS, patches=_cancel_is_no_fill),
+        Bug("late-fill-ignored", Rule.DIFFERS, patches=_late_fill_ignored),
+        Bug("never-looked-back", Rule.DIFFERS, patches=_never_looked_back),
+        Bug("fee-lost", Rule.DIFFERS, patches=_fee_lost),
     )
 }

@@ -24,6 +24,7 @@ class Human:
         """One command, if there is a daemon to take it."""
         if life is None or life.daemon is None or not life.alive:
             return
+        self.world.operated = True
         chance = self.world.further
         if chance.random() < 0.4:
             await self._change(life, "cancels entries", self._cancel)

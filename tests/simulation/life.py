@@ -16,7 +16,7 @@ from fks.domain.dispatch import is_exit
 from fks.domain.errors import Fatal
 from fks.domain.limits import BreakerRules
 from fks.domain.messages import Order
-from fks.domain.orders import State
+from fks.domain.orders import Leg, State
 from fks.domain.secret import Secret
 from fks.domain.settings import (
     AccountSettings,
@@ -183,11 +183,15 @@ class Life:
             self.world.violation(
                 Rule.HALTED, f"{order.leg} {order.id} was claimed {claimed - since:.3f} s later"
             )
+        if order.leg is Leg.ENTRY and claimed > order.good_until:
+            self.world.violation(
+                Rule.STALE, f"{order.id} was claimed {claimed - order.good_until:.3f} s late"
+            )
         with self.disk.durable(self.store.reader) as known:
             for one in (order, *legs):
-                claimed = known.order(one.id)
-                if claimed is None or claimed.state is not State.SENDING or claimed.amount != one.amount:
-                    found = claimed and f"{claimed.state} for {claimed.amount}"
+                kept = known.order(one.id)
+                if kept is None or kept.state is not State.SENDING or kept.amount != one.amount:
+                    found = kept and f"{kept.state} for {kept.amount}"
                     self.world.violation(Rule.NO_INTENT, f"{one.leg} {one.id} is on the disk as {found}")
 
 

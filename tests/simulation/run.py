@@ -28,7 +28,8 @@ from simulation.verdict import differences, judge, owed, unprotected
 from simulation.world import HIGHEST, LOWEST, Crashes, Rule, Violation, World
 
 TROUBLE_S = 4.0, 9.0  # at least and at most; then all is healthy
-REST_S = 90.0  # and so long it may take to come to rest
+LONG_S = 32.0, 45.0  # what was accepted before such a rest of the machine is too old after it
+REST_S = 120.0  # and so long it may take to come to rest
 FAILURES = frozenset({"actor_failed", "observer_failed", "journal_observer_failed"})
 ALARMS = frozenset({"order.impossible", "account.failed", "order.unprovable"})
 
@@ -121,6 +122,9 @@ class Run:
             world.note("daemon", "START")
             await life.run()
             await trio.sleep(world.between(0.05, 4.0))
+            if world.wide and not world.healthy and world.further.random() < 0.15:
+                world.note("machine", "is off")
+                await trio.sleep(world.further.uniform(*LONG_S))
 
     async def _trouble(self) -> None:
         """What happens to the machine and the market meanwhile."""
@@ -160,7 +164,7 @@ class Run:
         if life is None or not life.alive:
             self.world.violation(Rule.RESTLESS, "the daemon does not live")
             return
-        judge(self.world, life.store.reader, self.books, self.sender.promised)
+        judge(self.world, life.store.reader, self.books, self.sender)
 
     def _at_rest(self) -> bool:
         life = self.sender.life

@@ -26,6 +26,7 @@ class Sender:
         self.life: Life | None = None
         self.promised: dict[str, str] = {}  # alert ids, and the event that each was promised for
         proxy = world.random.random() < 0.5  # one in front answers where nobody listens
+        self.refused: set[str] = set()  # ids of which it was told that nothing comes of them
         self._nobody = (504 if world.wide and world.further.random() < 0.3 else 502) if proxy else 0
 
     async def send(self, firing: Firing) -> None:
@@ -41,6 +42,8 @@ class Sender:
             return
         if status in ACCEPTED:
             self.promised[json.loads(body)["alert_id"]] = firing.event
+            if status == 422:
+                self.refused.add(json.loads(body)["alert_id"])
         elif status == 400 and not firing.conflicting:
             self.world.violation(Rule.REFUSED, body.decode())
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
 
+from fks.domain.events import Kind
 from fks.domain.messages import IntentState, Order
 from fks.domain.money import ZERO
 from fks.domain.orders import LIVE, Leg, Side, State
@@ -14,9 +15,11 @@ from fks.domain.outcome import AlertState
 from fks.domain.protection import is_held
 from fks.infra.sqlite_reader import SqliteReader
 from simulation.book import Book
+from simulation.tradingview import Sender
 from simulation.world import Rule, World
 
 ENDED = frozenset({AlertState.PLACED, AlertState.DONE, AlertState.REFUSED})
+TOO_OLD = frozenset({"stale", "proven not placed, and now too old"})
 MOST = 1000  # of orders and alerts: more than a run can make
 
 
@@ -45,14 +48,18 @@ def differences(ledger: SqliteReader, books: Mapping[str, Book]) -> list[str]:
 def _order_differences(ledger: SqliteReader, book: Book) -> list[str]:
     states: dict[str, list[State]] = defaultdict(list)
     filled: dict[str, Decimal] = defaultdict(Decimal)
+    fees: dict[str, Decimal] = defaultdict(Decimal)
     for record in book.records:
         states[record.order.id].append(record.state)
         filled[record.order.id] += record.filled
+        fees[record.order.id] += sum((trade.fee for trade in record.trades), start=ZERO)
     found = []
     for order in ledger.orders(limit=MOST, account=book.name):
         there = states.pop(order.id, [])
         if order.filled != filled[order.id]:
             found.append(f"{order.leg} {order.id}: {order.filled} filled, on the exchange {filled[order.id]}")
+        elif (paid := sum((fill.fee for fill in ledger.fills_of(order.id)), start=ZERO)) != fees[order.id]:
+            found.append(f"{order.leg} {order.id}: {paid} paid, on the exchange {fees[order.id]}")
         if any(state in LIVE for state in there) != (order.state in LIVE):
             found.append(f"{order.leg} {order.id} is {order.state}, on the exchange {[*map(str, there)]}")
     return found + [f"{book.name}: the exchange has {order_id}, the ledger does not" for order_id in states]
@@ -109,16 +116,19 @@ def _guarded(orders: Sequence[Order], with_stop: Container[str | None], held: De
     return guarded
 
 
-def judge(world: World, ledger: SqliteReader, books: Mapping[str, Book], promised: Mapping[str, str]) -> None:
-    """The invariants at the end. `promised`: the acknowledged alerts' ids, and what each was about."""
+def judge(world: World, ledger: SqliteReader, books: Mapping[str, Book], sender: Sender) -> None:
+    """The invariants at the end."""
     for detail in owed(ledger, books):
         world.violation(Rule.RESTLESS, detail)
     for detail in differences(ledger, books):
         world.violation(Rule.DIFFERS, detail)
-    for alert_id, event in promised.items():
-        if ledger.alert(alert_id) is None:
+    for alert_id, event in sender.promised.items():
+        if (state := ledger.alert_state(alert_id)) is None:
             world.violation(Rule.LOST, f"{event} {alert_id}")
+        elif alert_id in sender.refused and state is not AlertState.REFUSED:
+            world.violation(Rule.BROKEN_WORD, f"{event} {alert_id} is {state}")
     _outcomes(world, ledger)
+    _refusals(world, ledger, books)
     _executions(world, ledger, books)
     for detail in unprotected(ledger, books):
         world.violation(Rule.BARE, detail)
@@ -131,6 +141,24 @@ def _outcomes(world: World, ledger: SqliteReader) -> None:
         executed = [one.id for one in ledger.orders_of(alert["id"]) if one.filled > ZERO]
         if state not in ENDED or undecided or (state is AlertState.REFUSED and executed):
             world.violation(Rule.OUTCOME, f"{alert['id']} is {state}; executed: {executed}")
+
+
+def _refusals(world: World, ledger: SqliteReader, books: Mapping[str, Book]) -> None:
+    """Nothing that was accepted is refused without a reason: it was too old, or somebody has barred it."""
+    alarmed = {event.order_id for event in ledger.events(0, MOST * 10) if event.kind == Kind.ALARM}
+    for order in (one for name in books for one in ledger.orders(limit=MOST, account=name)):
+        if order.leg is not Leg.ENTRY or order.state is not State.REFUSED:
+            continue
+        reason = order.reason or ""
+        if old := reason in TOO_OLD:
+            fair = order.updated_at > order.good_until
+        else:
+            fair = order.cancel_requested or reason.startswith("its close is")
+            fair = fair or (world.operated and reason.startswith("risk."))
+        if not fair:
+            world.violation(Rule.REFUSED, f"{order.id}: {reason}")
+        elif old and order.id not in alarmed:
+            world.violation(Rule.SILENT, order.id)
 
 
 def _executions(world: World, ledger: SqliteReader, books: Mapping[str, Book]) -> None:

@@ -27,6 +27,9 @@ class Rule(StrEnum):
     GHOST = "said to be placed and is not"
     HALTED = "entered while halted"
     REFUSED = "a valid alert was refused"
+    STALE = "sent when it was too old"
+    SILENT = "refused as too old without an alarm"
+    BROKEN_WORD = "told to be refused, and is not"
     FELL = "fell without a reason"
     DAMAGED = "the journal is damaged"
 
@@ -44,7 +47,8 @@ class World:
     """`chance` is 0 in a healthy world: every run ends in one, to see whether all comes to rest.
 
     In a wide one more can happen: power fails within a commit and tears what it was writing, the log is
-    copied back often, an operator interferes, and alerts ask for more. What only it knows has a source of
+    copied back often, the machine is down for long, an operator interferes, alerts ask for more, and an
+    order fills while it is canceled, which may show later. What only it knows has a source of
     chance of its own, `further`, so that a seed found without it is still the same execution.
     """
 
@@ -58,6 +62,7 @@ class World:
         self.crashes = 0
         self.sent = 0  # placements
         self.price = Decimal(100)
+        self.operated = False  # somebody at the desk may have barred entries
         self.halted_since: float | None = None  # wall time: no entry may be claimed from then on
         self.on_occasion: Callable[[str], None] = lambda _what: None
         self.nursery: trio.Nursery  # of the exchange's and the network's own tasks
