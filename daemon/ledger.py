@@ -49,7 +49,7 @@ class JournalBusy(Overloaded):
 
 
 class JournalBroken(Fatal):
-    """The disk failed, or the file is damaged. Nothing after the last acknowledged write is promised: stop."""
+    """The disk failed, or the file is damaged. Nothing after the last acknowledged write is sure: stop."""
 
 
 class JournalLocked(Fatal):
@@ -83,7 +83,7 @@ class Reader(Protocol):
     def last_entry(
         self, account: str, symbol: str, since: float, strategy: str | None = None
     ) -> float | None:
-        """When an order that may open a position was last sent after `since`, in UTC s; `strategy`: one's."""
+        """When an order that may open a position was last sent, since then; UTC s. `strategy`: only its."""
         ...
 
     def symbol_today(self, account: str, symbol: str, now: float) -> Share:

@@ -10,7 +10,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -98,30 +98,55 @@ def test_json_is_taken_whatever_it_is_called(daemon: Daemon, kind: str) -> None:
     assert (reply.status, reply.json["status"]) == (200, "success")
 
 
-DEEP = b'{"symbol":' + b"[" * 7_000 + b"]" * 7_000 + b"}"
+DEEP = b"[" * 7_000 + b"]" * 7_000
+Body = Callable[[], bytes]
+# Made when they are sent, so that none of them is stale by then.
 BODIES = [
-    pytest.param(b"", marks=pytest.mark.fault(3), id="empty"),
-    pytest.param(b"   ", marks=pytest.mark.fault(3), id="blank"),
-    pytest.param(raw(comment="x").replace(b'"x"', b'"\xff"'), marks=pytest.mark.fault(4), id="not UTF-8"),
-    pytest.param(b"\xef\xbb\xbf" + raw(), marks=pytest.mark.fault(5), id="BOM"),
-    pytest.param(DEEP, marks=pytest.mark.fault(6), id="deep"),
-    pytest.param(raw()[:-1] + b', "amount": 9}', marks=pytest.mark.fault(7), id="duplicate key"),
-    pytest.param(raw(amount=float("nan")), marks=pytest.mark.fault(9), id="NaN"),
-    pytest.param(raw(amount="NaN"), marks=pytest.mark.fault(9), id="NaN in words"),
-    pytest.param(raw(amount=7).replace(b" 7", b" 1e400"), marks=pytest.mark.fault(9), id="1e400"),
-    pytest.param(raw(amount="1e400"), marks=pytest.mark.fault(9), id="1e400 in words"),
-    pytest.param(raw(amount=-1), marks=pytest.mark.fault(9), id="negative"),
-    pytest.param(raw(amount=0), marks=pytest.mark.fault(9), id="zero"),
-    pytest.param(raw(timestamp=time.time() - 3600), marks=pytest.mark.fault(28), id="stale"),
-    pytest.param(raw(timestamp=time.time() + 3600), marks=pytest.mark.fault(29), id="future"),
+    pytest.param(lambda: b"", "alert.json", marks=pytest.mark.fault(3), id="empty"),
+    pytest.param(lambda: b"   ", "alert.json", marks=pytest.mark.fault(3), id="blank"),
+    pytest.param(
+        lambda: raw(comment="x").replace(b'"x"', b'"\xff"'),
+        "alert.encoding",
+        marks=pytest.mark.fault(4),
+        id="not UTF-8",
+    ),
+    pytest.param(lambda: b"\xef\xbb\xbf" + raw(), "alert.encoding", marks=pytest.mark.fault(5), id="BOM"),
+    pytest.param(
+        lambda: raw(comment=0).replace(b": 0}", b": " + DEEP + b"}"),
+        "alert.json",
+        marks=pytest.mark.fault(6),
+        id="deep",
+    ),
+    pytest.param(
+        lambda: raw()[:-1] + b', "amount": 9}', "alert.json", marks=pytest.mark.fault(7), id="duplicate key"
+    ),
+    pytest.param(lambda: raw(amount=float("nan")), "alert.json", marks=pytest.mark.fault(9), id="NaN"),
+    pytest.param(lambda: raw(amount="NaN"), "alert.number", marks=pytest.mark.fault(9), id="NaN in words"),
+    pytest.param(
+        lambda: raw(amount=7).replace(b" 7", b" 1e400"),
+        "alert.number",
+        marks=pytest.mark.fault(9),
+        id="1e400",
+    ),
+    pytest.param(
+        lambda: raw(amount="1e400"), "alert.number", marks=pytest.mark.fault(9), id="1e400 in words"
+    ),
+    pytest.param(lambda: raw(amount=-1), "alert.number", marks=pytest.mark.fault(9), id="negative"),
+    pytest.param(lambda: raw(amount=0), "alert.number", marks=pytest.mark.fault(9), id="zero"),
+    pytest.param(
+        lambda: raw(timestamp=time.time() - 3600), "gate.stale", marks=pytest.mark.fault(28), id="stale"
+    ),
+    pytest.param(
+        lambda: raw(timestamp=time.time() + 3600), "gate.future", marks=pytest.mark.fault(29), id="future"
+    ),
 ]
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_what_is_no_sound_alert_is_400_and_not_stored(daemon: Daemon, body: bytes) -> None:
+@pytest.mark.parametrize(("body", "code"), BODIES)
+def test_what_is_no_sound_alert_is_400_and_not_stored(daemon: Daemon, body: Body, code: str) -> None:
     before = stored(daemon)
-    reply = signed(daemon, body)
-    assert reply.status == 400, reply
+    reply = signed(daemon, body())
+    assert (reply.status, reply.json["code"]) == (400, code), reply
     assert reply.json["detail"]
     assert stored(daemon) == before
 
