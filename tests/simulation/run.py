@@ -122,7 +122,7 @@ class Run:
             world.note("daemon", "START")
             await life.run()
             await trio.sleep(world.between(0.05, 4.0))
-            if world.wide and not world.healthy and world.further.random() < 0.15:
+            if world.wide and not world.healthy and world.further.random() < 0.25:
                 world.note("machine", "is off")
                 await trio.sleep(world.further.uniform(*LONG_S))
 
