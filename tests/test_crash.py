@@ -6,6 +6,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -61,11 +62,13 @@ def campaign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         return
     folder = tmp_path_factory.mktemp("rounds") / "evidence"
     command = [sys.executable, "-m", "crash", "--rounds", str(ROUNDS), "--seed", "1", "--keep", str(folder)]
+    env = {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TESTS)}
+        command, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True
     ) as process:
         yield process
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):  # with its daemon and its exchange, if it is not over
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module", autouse=True)
