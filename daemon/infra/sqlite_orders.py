@@ -312,8 +312,8 @@ class SqliteOrders(SqlitePruning):
             for leg in waiting:
                 state = State.REFUSED if refused else State.CANCELED
                 # Ours to end: should the entry turn out to have filled, its stop comes back.
-                told = {"reason": f"its {order.leg} is {order.state}", "cancel_requested": not refused}
-                self._change(leg, state, now, **told)
+                reason = f"its {order.leg} is {order.state}"
+                self._change(leg, state, now, reason=reason, cancel_requested=not refused)
                 self._after(leg.id, now)
             for leg in self._passengers(order_id):
                 fate, why = order_to(leg, order.state), f"its entry is {order.state}"
