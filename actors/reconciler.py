@@ -80,7 +80,7 @@ class Reconciler:
                 account.log.warning("reconcile_postponed", reason=str(error))
                 return
             await self._report(found)
-            account.tell(reconciled_at=account.wall())
+            account.tell(reconciled_at=account.wall(), foreign=len(found.foreign))
 
     async def _compare(self) -> Findings:
         account, venue = self.account, self.account.venue

@@ -96,6 +96,7 @@ class FakeVenue:
         self.placed: list[tuple[float, Order]] = []
         self.cancelled: list[str] = []
         self.found: list[tuple[float, str]] = []
+        self.asked_balance = 0
         self.busy = 0.0  # seconds for which entries must wait
         self.down_until = 0.0  # look-ups get no answer
         self.blind_until = 0.0  # look-ups see nothing
@@ -169,6 +170,7 @@ class FakeVenue:
         return [one for one in self.orders.values() if one.state in (State.OPEN, State.PARTIAL)]
 
     async def balance(self) -> Balance:
+        self.asked_balance += 1
         await trio.sleep(0.01)
         return Balance(free=dict(self.funds), total=dict(self.funds))
 

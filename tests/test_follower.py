@@ -331,3 +331,21 @@ async def test_many_resting_orders_are_followed_with_one_list(tmp_path: Path) ->
             (State.CANCELED, Decimal(0)),
         ]
         assert len(venue.found) == asked + 4, "the canceled one a second time: a fill may show late"
+
+
+async def test_the_balance_follows_changes_at_once_and_a_flood_of_them_once_a_second(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        await trio.sleep(2)
+        for spent in range(3):
+            venue.funds = {"USDT": Decimal(1000 - spent)}
+            await rig.send(id=f"a{spent}")
+            await trio.sleep(0.2)
+            told = rig.account.status.get().balance
+            assert told is not None
+            assert told.free == venue.funds
+        asked = venue.asked_balance
+        for number in range(100):
+            await rig.send(id=f"b{number}")
+            await trio.sleep(0.1)
+        assert 8 <= venue.asked_balance - asked <= 16

@@ -114,6 +114,7 @@ async def test_a_foreign_order_is_left_alone(tmp_path: Path) -> None:
             await trio.sleep(200)
             assert venue.orders["theirs"].state is State.OPEN
             assert venue.cancelled == []
+            assert rig.account.status.get().foreign == 1
             nursery.cancel_scope.cancel()
     told = [line["exchange_order_id"] for line in lines if line["event"] == "foreign_order"]
     assert told == ["x-1"], "reported, once"

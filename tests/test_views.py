@@ -123,8 +123,12 @@ def test_a_currency_that_is_wholly_held_by_orders_has_zero_free() -> None:
 
 
 def test_an_account_names_its_breaker_and_says_when_it_never_read_a_balance() -> None:
-    view = views.account_view(AccountStatus(account="a", type="paper", breaker=1, unknown=2))
+    status = AccountStatus(
+        account="a", type="paper", breaker=1, unknown=2, foreign=3, reconciled_at=1_767_225_600.0
+    )
+    view = views.account_view(status)
     assert (view["breaker"], view["unknown_orders"], view["balance_at"]) == ("half_open", 2, None)
+    assert (view["foreign_orders"], view["reconciled_at"]) == (3, "2026-01-01T00:00:00.000Z")
 
 
 def test_a_ticker_without_bid_and_time_says_so() -> None:

@@ -121,7 +121,9 @@ class AccountView(TypedDict):
     reason: str
     breaker: str
     unknown_orders: int
+    foreign_orders: int
     balance_at: Time | None
+    reconciled_at: Time | None
 
 
 class TickerView(TypedDict):

@@ -272,6 +272,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     reachable: bool = True  # the last request to the exchange was answered
     unknown: int = 0
     reconciled_at: float = 0.0  # UTC: when the book was last held against the exchange
+    foreign: int = 0  # open orders on the exchange that are not ours, as it was then
 
 
 class Share(Struct, frozen=True, kw_only=True):

@@ -193,7 +193,9 @@ def account_view(status: AccountStatus) -> AccountView:
         "reason": status.reason,
         "breaker": BreakerState(status.breaker).name.lower(),
         "unknown_orders": status.unknown,
+        "foreign_orders": status.foreign,
         "balance_at": iso(status.balance_at) if status.balance_at else None,
+        "reconciled_at": iso(status.reconciled_at) if status.reconciled_at else None,
     }
 
 

@@ -137,6 +137,12 @@ SECTIONS: dict[str, tuple[Family, ...]] = {
         ),
         _gauge("unknown_orders", "exchange", "Orders whose outcome is not known at the moment", "account"),
         _gauge(
+            "foreign_orders",
+            "reconciler",
+            "Open orders on the exchange that are not ours; left alone",
+            "account",
+        ),
+        _gauge(
             "oldest_unknown_seconds",
             "metrics",
             "For how long the oldest unknown order has been so, 0 for none",

@@ -83,6 +83,7 @@ def _accounts(statuses: Sequence[AccountStatus]) -> Iterator[Metric]:
     yield one("account_reachable", lambda status: status.reachable)
     yield one("account_failed", lambda status: status.failed)
     yield one("unknown_orders", lambda status: status.unknown)
+    yield one("foreign_orders", lambda status: status.foreign)
     yield one("balance_updated_timestamp_seconds", lambda status: status.balance_at)
     yield one("reconciled_timestamp_seconds", lambda status: status.reconciled_at)
     for name, part in (("balance_free", "free"), ("balance", "total")):
