@@ -134,18 +134,19 @@ def test_each_newcomer_of_a_burst_takes_the_place_of_another():
     class Waiting:
         stage = Stage.HEAD
 
-        def __init__(self, since: float) -> None:
+        def __init__(self, since: float, *, unread: bool = False) -> None:
             self.since = since
+            self.unread = unread
             self.evicted = 0
 
         def evict(self) -> None:
             self.evicted += 1
 
     server = _Server(echo, LIMITS, "door")
-    waiting = [Waiting(1.0), Waiting(2.0)]
+    waiting = [Waiting(1.0), Waiting(2.0), Waiting(0.5, unread=True)]
     server._live.update(waiting)  # type: ignore[arg-type]
     assert [server._make_room() for _ in range(3)] == [True, True, False]
-    assert [each.evicted for each in waiting] == [1, 1]
+    assert [each.evicted for each in waiting] == [1, 1, 0], "whose request is there waits for us"
 
 
 async def test_slow_bodies_do_not_keep_a_real_request_out():

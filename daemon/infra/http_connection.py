@@ -118,6 +118,11 @@ class Connection:
         self._reading.cancel()
 
     @property
+    def unread(self) -> bool:
+        """Whether the client has sent what we have not read."""
+        return self._stream.socket.is_readable()
+
+    @property
     def _grace(self) -> float:
         return _FIRST_GRACE_S if self._fresh else _DRAIN_GRACE_S
 
@@ -131,7 +136,7 @@ class Connection:
         for us longer than the grace, and hanging up on it would be a refusal.
         """
         waited = self._reading.cancelled_caught and self.stage is Stage.HEAD
-        return waited and self._context.terminated.is_set() and self._stream.socket.is_readable()
+        return waited and self._context.terminated.is_set() and self.unread
 
     def _enter(self, stage: Stage) -> None:
         now = trio.current_time()

@@ -5,7 +5,9 @@ bad packet ends the process. Here a connection can end only itself.
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from heapq import nsmallest
 from socket import socket
 from typing import Final
 
@@ -24,6 +26,8 @@ __all__ = ["ServerLimits", "serve"]
 
 _NO_ROOM: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_AGAIN_S = 0.1
+_AT_ONCE = 64  # connections accepted in one turn of the loop
+_ASKED = 8  # of those who have waited longest, so many are looked at before a newcomer is refused
 
 log = structlog.get_logger()
 
@@ -48,8 +52,8 @@ async def serve(
     ears = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in listeners]
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
-            for ear in ears:
-                accepting.start_soon(server.accept, ear, connections, accepting.cancel_scope)
+            for ear, listener in zip(ears, listeners, strict=True):
+                accepting.start_soon(server.accept, ear, listener, connections, accepting.cancel_scope)
             task_status.started()
             await shutdown.wait()
             accepting.cancel_scope.cancel()
@@ -73,9 +77,16 @@ class _Server:
         self._refusing = 0
 
     async def accept(
-        self, ear: trio.SocketListener, connections: trio.Nursery, accepting: trio.CancelScope
+        self,
+        ear: trio.SocketListener,
+        listener: socket,
+        connections: trio.Nursery,
+        accepting: trio.CancelScope,
     ) -> None:
-        """Accept until cancelled. A listener that breaks stops the others too, and `broken` says why."""
+        """Accept until cancelled. A listener that breaks stops the others too, and `broken` says why.
+
+        `listener` is the socket below `ear`.
+        """
         async with ear:
             while True:
                 try:
@@ -89,7 +100,8 @@ class _Server:
                     self._make_room()
                     await trio.sleep(_ACCEPT_AGAIN_S)
                 else:
-                    connections.start_soon(self._contain, stream)
+                    for each in (stream, *_behind(listener)):
+                        connections.start_soon(self._contain, each)
 
     async def drain(self) -> None:
         await self._context.terminated.set()
@@ -128,14 +140,17 @@ class _Server:
             self._live.discard(connection)
 
     def _make_room(self) -> bool:
-        """Hang up on the longest-waiting client without a complete request, if there is one."""
+        """Hang up on the longest-waiting client without a complete request, if there is one.
+
+        Not on one whose request is there and has not been read: that one waits for us.
+        """
         waiting = [each for each in self._live if each.stage is not Stage.ANSWER]
-        if not waiting:
-            return False
-        oldest = min(waiting, key=lambda each: each.since)
-        oldest.evict()
-        self._live.discard(oldest)
-        return True
+        for oldest in nsmallest(_ASKED, waiting, key=lambda each: each.since):
+            if not oldest.unread:
+                oldest.evict()
+                self._live.discard(oldest)
+                return True
+        return False
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         """Answer 503 in the app's place. As many at once as connections; more are just closed."""
@@ -151,6 +166,16 @@ class _Server:
                     pass
         finally:
             self._refusing -= 1
+
+
+def _behind(listener: socket) -> Iterator[trio.SocketStream]:
+    """Who else has connected. trio accepts one for each turn of its loop: on a busy one the rest would wait
+    in the kernel's queue for seconds, before they could even be refused. An error is left to the next turn.
+    """
+    with suppress(OSError):
+        for _ in range(_AT_ONCE):
+            accepted, _address = listener.accept()
+            yield trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
 
 
 def _overloaded() -> bytes:
