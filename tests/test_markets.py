@@ -3,6 +3,7 @@
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -321,6 +322,32 @@ def count_for(seconds: float) -> None:
     until, number = time.perf_counter() + seconds, 0
     while time.perf_counter() < until:
         number += 1
+
+
+class Node:
+    """Part of a cycle: only the collector can free it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_garbage_is_not_kept_for_ever_beside_what_was_built() -> None:
+    garbage = weakref.ref(Node())
+    with LONG_LIVED:
+        LONG_LIVED.keep()
+    gc.collect()
+    assert garbage() is None
+
+
+async def test_an_exchange_that_does_not_answer_leaves_nothing(tmp_path: Path) -> None:
+    async def never(_load: Callable[[], Awaitable[Loaded]]) -> Loaded:
+        raise Transient("down")
+
+    frozen = gc.get_freeze_count()
+    table = MarketTable("x", "spot", tmp_path / "x.jsonl")
+    with pytest.raises(Transient):
+        await table.get((), lambda: None, never)
+    assert gc.get_freeze_count() == frozen
 
 
 def test_collector_rests_while_anything_long_lived_is_built() -> None:

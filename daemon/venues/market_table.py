@@ -142,6 +142,7 @@ class MarketTable:
         with LONG_LIVED:
             exchange = await ccxt_markets.load(make, self.kind, wanted or (), known)
             loaded = Loaded(exchange, ccxt_markets.as_markets(exchange), time.time(), wanted is None)
+            LONG_LIVED.keep()
         if self.file is not None:
             market_cache.write(self.file, exchange.markets.values(), wanted, loaded.at)
         return loaded
@@ -154,6 +155,7 @@ class MarketTable:
                 return None
             raw = [one for one in cached.markets if wanted is None or one["symbol"] in wanted]
             exchange = ccxt_markets.restored(make, raw)
+            LONG_LIVED.keep()
             return Loaded(exchange, ccxt_markets.as_markets(exchange), cached.at, wanted is None)
 
 
