@@ -339,6 +339,7 @@ def test_garbage_is_not_kept_for_ever_beside_what_was_built() -> None:
     assert garbage() is None
 
 
+@pytest.mark.real_time
 async def test_an_exchange_that_does_not_answer_leaves_nothing(tmp_path: Path) -> None:
     async def never(_load: Callable[[], Awaitable[Loaded]]) -> Loaded:
         raise Transient("down")
