@@ -142,14 +142,17 @@ class Book:
         return self.report(record)
 
     def _race(self, record: Record) -> None:
-        """It fills, whole or in part, before the cancel is carried out; look-ups may show that later."""
+        """It fills, whole or in part, before the cancel is carried out; look-ups may show that later.
+
+        Not where its legs come to life with the fill: who links them knows of it (paper is the only one).
+        """
         chance = self.world.further
         if chance.random() > RACES:
             return
         amount = self._possible(record) * chance.randint(1, 4) / 4
         if (amount := amount.quantize(self.market.amount_step)) > 0:
             shown = len(record.trades)
-            if chance.random() < 0.5:
+            if chance.random() < 0.5 and not record.legs:
                 record.late = shown, trio.current_time() + chance.uniform(0, LAG_S)
             self._fill(record, amount)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
+import apsw
 import structlog
 import trio
 import trio._core._run as scheduler
@@ -113,7 +114,7 @@ class Run:
         while not self.over:
             try:
                 life = Life(world, self.disk, self.books, self.bug.venue)
-            except JournalBroken as error:
+            except (JournalBroken, apsw.CorruptError) as error:
                 world.violation(Rule.DAMAGED, str(error))
                 world.nursery.cancel_scope.cancel()
                 return
