@@ -31,7 +31,7 @@ soak: $(VENV)/dev  ## 200 kills of the real daemon under load (about ten minutes
 restarts: $(VENV)/dev  ## 30 restarts, one every two seconds, under 50 alerts a second (about a minute)
 	PYTHONPATH=tests $(BIN)/python -m crash.restarts --restarts $(or $(RESTARTS),30)
 
-overload: $(VENV)/dev  ## floods of the real daemon: replies, the slowest of them, memory (about three minutes)
+overload: $(VENV)/dev  ## floods of the real daemon: replies, the slowest of them, memory (about four minutes)
 	PYTHONPATH=tests $(BIN)/python -m crash.overload --seconds $(or $(SECONDS),30)
 
 simulate: $(VENV)/dev  ## seeded executions of the whole daemon; SEEDS=1000000 for the night

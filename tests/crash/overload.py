@@ -142,6 +142,7 @@ def prepared(folder: Path, *, wait_s: float = 0.0, max_connections: int = 256) -
 
 async def campaign(daemon: Daemon, seconds: float) -> list[Told]:
     over = Overload(daemon)
+    await over.flood("", seconds, 64)  # until then pools, caches and buffers have no size yet
     found = [
         await over.flood("64 senders", seconds, 64),
         await over.flood("600 senders on 256 connections", seconds, 600),
