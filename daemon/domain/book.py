@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from fks.domain.messages import Fill, Order, Position, Report, Trade
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import LIVE, NEXT, Side, State, advance
+from fks.domain.orders import ENDED_SHORT, LIVE, NEXT, Side, State, advance
 
 EXACT = Context(prec=60)
 MEAN = Context(prec=28)
 
 # What a late report cannot undo: the exchange had the order already.
-_KNOWN_THERE = LIVE | {State.FILLED, State.CANCELED, State.EXPIRED}
+_KNOWN_THERE = LIVE | ENDED_SHORT | {State.FILLED}
 
 
 def currencies(symbol: str) -> tuple[str, str]:

@@ -82,6 +82,7 @@ NEXT: dict[State, frozenset[State]] = {
 AT_REST = frozenset({S.FILLED, S.CANCELED, S.REJECTED, S.EXPIRED, S.REFUSED})
 IN_FLIGHT = frozenset({S.SENDING, S.UNKNOWN})
 LIVE = frozenset({S.OPEN, S.PARTIAL})
+ENDED_SHORT = frozenset({S.CANCELED, S.EXPIRED})  # on the exchange, before all of it was filled
 
 
 class IllegalTransition(Exception):

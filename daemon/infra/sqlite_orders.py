@@ -15,7 +15,7 @@ from fks.domain.errors import Refusal, StaleClaim
 from fks.domain.events import Kind, alert_event, order_event
 from fks.domain.messages import Fill, Order, Position, Report, TradingState
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import IN_FLIGHT, IllegalTransition, Leg, State, advance
+from fks.domain.orders import ENDED_SHORT, IN_FLIGHT, IllegalTransition, Leg, State, advance
 from fks.domain.risk import check_trading, effective_trading
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_pruning import SqlitePruning
@@ -24,7 +24,7 @@ from fks.infra.sqlite_schema import UNFINISHED
 from fks.infra.sqlite_shares import book_shares
 
 _MARKS = frozenset({State.UNKNOWN, State.REJECTED, State.REFUSED, State.CANCELED})
-_NO_EXECUTION = frozenset({State.REJECTED, State.REFUSED, State.CANCELED, State.EXPIRED})
+_NO_EXECUTION = ENDED_SHORT | {State.REJECTED, State.REFUSED}
 _CHANGING = tuple(
     name for name in Order.__struct_fields__ if name not in ("id", "alert_id", "account", "created_at")
 )

@@ -20,13 +20,12 @@ from fks.domain.messages import (
     TradingRecord,
     TradingState,
 )
-from fks.domain.orders import State
 from fks.domain.outcome import AlertState
 from fks.domain.trades import Execution
 from fks.domain.trading_state import Peak
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_day import read_day
-from fks.infra.sqlite_schema import FORGETTABLE, OWED, UNFINISHED, carried
+from fks.infra.sqlite_schema import CUT_SHORT, FORGETTABLE, OWED, UNFINISHED, carried
 from fks.infra.sqlite_shares import read_shares
 
 _DAY = 86400.0
@@ -94,7 +93,7 @@ class SqliteReader:
 
     def ended_short(self, account: str, since: float, limit: int) -> list[Order]:
         """See Reader."""
-        ended = f"state IN ('{State.CANCELED}', '{State.EXPIRED}') AND exchange_order_id IS NOT NULL"
+        ended = f"{CUT_SHORT} AND exchange_order_id IS NOT NULL"
         where = f"{ended} AND account = ? AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?"
         return self._orders(where, account, since, limit)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import apsw
 
-from fks.domain.orders import AT_REST, IN_FLIGHT, NEXT, State
+from fks.domain.orders import AT_REST, ENDED_SHORT, IN_FLIGHT, NEXT, State
 from fks.domain.outcome import ENDED
 
 Migration = str | Callable[[apsw.Connection], None]
@@ -43,6 +43,7 @@ FORGETTABLE = f"""a.received_at < ? AND a.updated_at < ? AND +a.state IN ({_quot
 
 # Spelled the same in index and queries, so that SQLite sees that the partial index serves them.
 UNFINISHED = f"state IN ({_names(frozenset(State) - AT_REST)})"
+CUT_SHORT = f"state IN ({_names(ENDED_SHORT)})"
 OWED = f"state IN ({_names(IN_FLIGHT | {State.PLANNED})})"
 
 _V1 = """

@@ -14,7 +14,7 @@ from fks.domain.events import Kind
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus, Order, Report, TradingRecord, TradingState
 from fks.domain.money import plain
-from fks.domain.orders import IllegalTransition, State
+from fks.domain.orders import ENDED_SHORT, IllegalTransition
 from fks.domain.protection import make_way
 from fks.domain.symbols import SymbolIndex
 from fks.domain.trading_state import Breach, next_state
@@ -23,7 +23,6 @@ from fks.kernel import Latest, passing
 from fks.ledger import Journal, Ledger
 from fks.venues.quotes import Quotes
 
-ENDED_SHORT = frozenset({State.CANCELED, State.EXPIRED})
 _FINAL = frozenset({"ready", "reason", "failed"})  # of a failed account's status, until the next start
 
 

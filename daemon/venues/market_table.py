@@ -155,8 +155,9 @@ class MarketTable:
                 return None
             raw = [one for one in cached.markets if wanted is None or one["symbol"] in wanted]
             exchange = ccxt_markets.restored(make, raw)
+            loaded = Loaded(exchange, ccxt_markets.as_markets(exchange), cached.at, wanted is None)
             LONG_LIVED.keep()
-            return Loaded(exchange, ccxt_markets.as_markets(exchange), cached.at, wanted is None)
+            return loaded
 
 
 class Shared:
