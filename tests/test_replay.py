@@ -108,9 +108,8 @@ def test_a_liquidation_is_in_the_book_and_an_alarm_and_no_drift() -> None:
     result = replayed(past, paper(market="swap", maintenance=D("0.05")))
     (trip,) = result.closed
     assert (trip.amount, trip.entry) == (900, 100)
-    assert trip.exit == D(
-        "93.22"
-    )  # from 93.56 on equity is less than 5 % of what is held; steps of half a percent
+    # From 93.56 on equity is less than 5 % of what is held; the price comes in steps of half a percent.
+    assert trip.exit == D("93.22")
     assert [code for _, code, _ in result.alarms] == ["position.liquidated"]
     assert "below the maintenance margin" in result.alarms[0][2]
 

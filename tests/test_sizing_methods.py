@@ -142,9 +142,7 @@ def test_a_target_does_not_sell_what_a_resting_buy_may_never_bring() -> None:
     known = view(market(SWAP), exposure=exposure({SWAP: dec(1)}, (live,)), position=dec(1))
     (entry,) = decide(intent("sell"), known, Rules(size=to(0))).orders
     assert entry.amount == 1
-    sent = replace(
-        live, state=State.SENDING, type=OrderType.MARKET, price=None
-    )  # but this one will be filled
+    sent = replace(live, state=State.SENDING, type=OrderType.MARKET, price=None)  # but this will be filled
     known = view(market(SWAP), exposure=exposure({SWAP: dec(1)}, (sent,)), position=dec(1))
     (entry,) = decide(intent("sell"), known, Rules(size=to(0))).orders
     assert entry.amount == 3
