@@ -222,6 +222,7 @@ def test_read_only_file_system_is_refused_at_the_start(stage: Stage, tmp_path: P
 def test_locked_database_is_503_within_two_seconds(stage: Stage) -> None:
     daemon = stage.daemon().start()
     intruder = apsw.Connection(str(daemon.folder / "fks.db"))
+    intruder.set_busy_timeout(5_000)  # the daemon may be writing at that moment
     intruder.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
     reply = daemon.alert(id="locked")
