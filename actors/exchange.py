@@ -49,7 +49,8 @@ class Exchange:
         account = self.account
         account.tell(ready=False, reason="connecting")
         await account.venue.open()
-        account.index = SymbolIndex(account.venue.markets(), self.aliases)
+        await account.recall()
+        account.index = SymbolIndex(account.venue.markets(), self.aliases)  # from here on alerts are sized
         account.tell(connected=True)
         self.tasks.start_soon(self._reconcile)
         self.tasks.start_soon(self._refresh_markets)

@@ -28,7 +28,6 @@ BALANCE_S = 30.0  # how often the balance is asked for, at the latest
 BALANCE_RATE, BALANCE_BURST = 1.0, 5.0  # after changes: a second, at once
 MANY = 20  # so many orders are cheaper to list than to ask for one by one, also where a list is dear
 MARK_AGE_S = 1.0
-ENDED_MOST, ENDED_S = 20, 86_400.0  # of what an earlier life saw end, so many are looked at again
 
 
 @dataclass(slots=True)
@@ -58,7 +57,6 @@ class Follower:
 
     async def _follow(self) -> None:
         await self._connected()
-        await self._recall()
         changed = True
         while True:
             self._nudge = trio.Event()
@@ -141,24 +139,21 @@ class Follower:
 
     # --- fills that show after the end
 
-    async def _recall(self) -> None:
-        """Nobody may have looked again at what has ended just before this life began."""
-        account, now = self.account, trio.current_time()
-        since = account.wall() - ENDED_S
-        ended = await account.journal.read(lambda ledger: ledger.ended_short(account.name, since, ENDED_MOST))
-        account.ended = {order.id: (order, now) for order in ended} | account.ended
-
     def _look_back(self) -> None:
         """Once more, as soon as look-ups must show what was executed before the end: that is a fill."""
         account, lag = self.account, self.account.venue.features.lag_s
-        for order, since in list(account.ended.values()):
+        for order, since in account.ended.values():
             if trio.current_time() >= since + lag and order.id not in self._busy:
-                del account.ended[order.id]
                 self._spawn(self._ask_again, order)
 
     async def _ask_again(self, order: Order) -> None:
+        """It is in doubt until this is answered; a fill that shows is one more reason to look."""
+        ended = self.account.ended
+        doubt = ended[order.id]
         if not await self._ask(order):
-            self.account.ended.setdefault(order.id, (order, trio.current_time()))
+            ended[order.id] = order, trio.current_time()
+        elif ended[order.id] is doubt:
+            del ended[order.id]
 
     async def _cancel(self, order: Order) -> None:
         """A cancel may be repeated. What it meets on the way (a fill, an end) is settled as it is."""

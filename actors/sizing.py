@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import trio
 from msgspec.structs import replace
 
-from fks.domain.decide import decide, may_exit, noticed
+from fks.domain.decide import decide_in_doubt, may_exit, noticed
 from fks.domain.errors import Overloaded, Refusal
 from fks.domain.events import Kind
 from fks.domain.messages import Balance, Exposure, Intent, Look, Market, TradingState
@@ -78,7 +78,7 @@ class Sizing:
             return False
         failed = account.status.get().failed  # then a reversal still closes what is held
         batch = _Batch(
-            exposure,
+            replace(exposure, doubtful=tuple(order for order, _ in account.ended.values())),
             TradingState.HALTED if failed else effective_trading(trading, account.name),
             await self.outlook.balance([intent.alert for intent in intents]),
         )
@@ -105,12 +105,15 @@ class Sizing:
                 batch.waiting.add(market.symbol)  # later intents must not overtake it
                 return
             drift = noticed(intent, view)
-            decided = decide(intent, view, rules)
+            decided = decide_in_doubt(intent, view, rules)
         except Refusal as refusal:
             told = {"code": refusal.code, "detail": refusal.detail}
             self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
             batch.decide(_refuse(intent, refusal))
             self._tell_drift(intent, drift, rules, batch)
+            return
+        if decided is None:
+            batch.waiting.add(market.symbol)
             return
         now = self.account.wall()
         live = (*batch.exposure.live, *decided.orders)

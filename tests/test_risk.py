@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fks.domain import risk
 from fks.domain.errors import Refusal
@@ -57,6 +58,26 @@ def test_of_a_partly_filled_order_only_the_rest_is_pending() -> None:
     known = exposure({SWAP: dec(8)}, (live,))  # 3 of which are the order's
     assert refused(swap(amount="1"), known, max_position_notional=dec(1000)) is None
     assert refused(swap(amount="2"), known, max_position_notional=dec(1000)) == "risk.max_position_notional"
+
+
+@pytest.mark.parametrize(
+    ("fields", "counts"),
+    [
+        ({}, True),
+        ({"side": SELL}, False),
+        ({"symbol": "ETH/USDT:USDT"}, False),
+        ({"reduce_only": True}, False),
+    ],
+)
+def test_what_an_ended_order_may_show_late_counts_as_filled(fields: dict[str, Any], *, counts: bool) -> None:
+    ended = replace(swap(amount="4", state=State.CANCELED, filled=dec(1)), **fields)
+    known = replace(exposure({SWAP: dec(6)}), doubtful=(ended,))  # 1 of which is the order's
+    assert refused(swap(amount="1"), known, max_position_notional=dec(1000)) is None
+    code = refused(swap(amount="2"), known, max_position_notional=dec(1000))
+    assert code == ("risk.max_position_notional" if counts else None)
+    short = replace(known, positions=exposure({SWAP: dec(-6)}).positions)
+    code = refused(swap(SELL, "2"), short, max_position_notional=dec(1000))
+    assert code == ("risk.max_position_notional" if fields.get("side") is SELL else None)
 
 
 def test_other_markets_and_exits_are_not_part_of_a_position() -> None:

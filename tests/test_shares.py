@@ -5,12 +5,13 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fks.domain.messages import Fill
 from fks.domain.orders import Leg, Side, State
-from fks.domain.shares import attribute
+from fks.domain.shares import attribute, own
 from ledger_cases import NOON, SYMBOL, alert, claimed, do, opened, order, report
-from makers import dec
+from makers import dec, exposure
 from makers import order as an_order
 
 PRICE = Decimal(100)
@@ -42,6 +43,13 @@ def test_a_close_without_a_strategy_ends_what_is_nobodys_and_then_everybodys() -
 def test_a_strategys_close_ends_its_own() -> None:
     assert parts(Leg.CLOSE, "a", "1", "3", a="1", b="2") == {"a": 1}
     assert parts(Leg.CLOSE, "a", "3", "3", a="1", b="2") == {"b": 2, "a": 1}
+
+
+def test_what_may_show_late_is_its_strategys() -> None:
+    ended = tuple(an_order(name, strategy=name) for name in ("a", "b", ""))
+    known = replace(exposure(), doubtful=ended)
+    for name in ("a", "b", ""):
+        assert [one.id for one in own(known, name).doubtful] == [name]
 
 
 sizes = st.integers(0, 50).map(Decimal)

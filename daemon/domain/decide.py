@@ -55,6 +55,18 @@ def decide(intent: Intent, view: View, rules: Rules) -> Planned:
             return _enter(intent, view, rules)
 
 
+def decide_in_doubt(intent: Intent, view: View, rules: Rules) -> Planned | None:
+    """`decide`; None while only what ended orders may show late stands against it: that is known soon."""
+    try:
+        return decide(intent, view, rules)
+    except Refusal:
+        if not view.exposure.doubtful:
+            raise
+        certain = replace(view.exposure, doubtful=())
+        decide(intent, replace_view(view, exposure=certain), rules)  # raises what stands against it anyway
+        return None
+
+
 def noticed(intent: Intent, view: View) -> str | None:
     """How the book differs from what the alert's strategy assumes; None when it does not. Raises Refusal."""
     return strategy.drift(intent.alert, _strategys(intent.alert, view))

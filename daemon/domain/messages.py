@@ -288,6 +288,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
 
     `live` holds every order that is not at rest, also planned and unknown ones: they count as if filled.
     `shares` are those of the named strategies; what remains belongs to the orders without one.
+    `doubtful` ended before they were filled, so lately that the exchange may show a fill of them yet.
     """
 
     positions: dict[str, Position]
@@ -295,6 +296,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
     realized_today: Decimal  # quote currency, since 00:00 UTC
     placed_last_minute: int
     shares: dict[str, Share] = field(default_factory=dict)
+    doubtful: tuple[Order, ...] = ()
 
 
 class Look(Struct, frozen=True):

@@ -14,6 +14,7 @@ from fks.domain.orders import Leg, Side
 def own(account: Exposure, strategy: str) -> Exposure:
     """What is that strategy's of an account; of "" the orders without one, and what no strategy holds."""
     live = tuple(order for order in account.live if order.strategy == strategy or _everybodys(order))
+    doubtful = tuple(order for order in account.doubtful if order.strategy == strategy)
     if strategy:
         share = account.shares.get(strategy) or Share()
         return Exposure(
@@ -21,12 +22,13 @@ def own(account: Exposure, strategy: str) -> Exposure:
             live=live,
             realized_today=share.realized_today,
             placed_last_minute=share.placed_last_minute,
+            doubtful=doubtful,
         )
     rest = dict(account.positions)
     for share in account.shares.values():
         for symbol, part in share.positions.items():
             rest[symbol] = _less(rest.get(symbol), part)
-    return replace(account, positions=rest, live=live, shares={})
+    return replace(account, positions=rest, live=live, shares={}, doubtful=doubtful)
 
 
 def without(account: Exposure, symbol: str, strategy: str | None) -> Exposure:

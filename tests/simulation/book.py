@@ -44,6 +44,12 @@ class Record:
         return sum((trade.amount for trade in self.trades), start=ZERO)
 
     @property
+    def shown_late(self) -> Decimal:
+        """How much of it look-ups did not show at first."""
+        hidden = self.trades[self.late[0] :] if self.late else []
+        return sum((trade.amount for trade in hidden), start=ZERO)
+
+    @property
     def remaining(self) -> Decimal:
         return ZERO if self.state in AT_REST else self.order.amount - self.filled
 

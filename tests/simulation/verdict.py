@@ -77,7 +77,8 @@ def unprotected(ledger: SqliteReader, books: Mapping[str, Book]) -> list[str]:
         if (way := _way(book, orders)) is None:
             continue
         covered = sum((one.remaining for one in stops if one.state in LIVE), start=ZERO)
-        wanted = _guarded(orders, {one.parent for one in stops}, abs(book.position), way)
+        late = {record.order.id: record.shown_late for record in book.records if record.late}
+        wanted = _guarded(orders, {one.parent for one in stops}, abs(book.position), way, late)
         if covered < wanted:
             found.append(f"{name}: {covered} of {wanted}, position {book.position}")
     return found
@@ -104,13 +105,26 @@ def _way(book: Book, orders: Sequence[Order]) -> Side | None:
     return way
 
 
-def _guarded(orders: Sequence[Order], with_stop: Container[str | None], held: Decimal, way: Side) -> Decimal:
-    """How much of the position is due to entries with a stop loss. The newest are the last to be left."""
-    room, guarded = held, ZERO
+def _guarded(
+    orders: Sequence[Order],
+    with_stop: Container[str | None],
+    held: Decimal,
+    way: Side,
+    late: Mapping[str, Decimal],
+) -> Decimal:
+    """How much of the position is due to entries with a stop loss. The newest are the last to be left.
+
+    A close ends what was there to be seen. `late`: what showed later, by order; of older entries that may
+    be left.
+    """
+    room, guarded, closed = held, ZERO, False
     for entry in orders:  # newest first
+        closed = closed or (entry.leg is Leg.CLOSE and entry.filled > ZERO)
         if entry.leg is Leg.ENTRY and entry.side is way:
             ended = sum((leg.filled for leg in orders if leg.parent == entry.id), start=ZERO)
             left = min(room, max(ZERO, entry.filled - ended))
+            if closed and late:
+                left = min(left, late.get(entry.id, ZERO))
             room -= left
             guarded += left if entry.id in with_stop else ZERO
     return guarded
