@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from process import TESTS
+from process import PATIENCE_S, TESTS
 
 
 class Exchange:
@@ -24,7 +24,7 @@ class Exchange:
 
     def control(self, name: str, **body: Any) -> Any:
         data = json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self.url}/_control/{name}", data, timeout=10) as reply:
+        with urllib.request.urlopen(f"{self.url}/_control/{name}", data, timeout=PATIENCE_S) as reply:
             return json.load(reply)
 
     def fault(self, kind: str, **more: Any) -> None:

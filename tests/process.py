@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,15 @@ type = "paper"
 balance = { USDT = 100000.0 }
 prices = { "BTC/USDT" = 50000.0 }
 """
+
+PATIENCE_S = 60.0  # with what takes a moment, on a machine with other work: who passes never waits so long
+
+
+def until(true: Callable[[], object], what: str = "what was waited for", within: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        time.sleep(0.02)
 
 
 class Daemon:
@@ -78,7 +87,7 @@ class Daemon:
 
     def _await_line(self, event: str, after: int) -> dict[str, Any]:
         assert self.process is not None
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             with self.log.open("rb") as log:
                 log.seek(after)
@@ -90,7 +99,7 @@ class Daemon:
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.02)
-        raise AssertionError(f"no {event} in 30 s:\n{self.log.read_text()[-3000:]}")
+        raise AssertionError(f"no {event} in {PATIENCE_S:g} s:\n{self.log.read_text()[-3000:]}")
 
     def kill(self) -> None:
         assert self.process is not None
@@ -101,7 +110,7 @@ class Daemon:
         """The exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_S)
 
     def reload(self) -> None:
         assert self.process is not None
@@ -114,6 +123,12 @@ class Daemon:
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
+
+    def obituary(self) -> str:
+        """For whoever wonders why a test has failed."""
+        state = "was never started" if self.process is None else f"exit code {self.process.poll()}"
+        log = self.log.read_text()[-3000:] if self.log.exists() else ""
+        return f"{self.folder.name}: {state}\n{log}"
 
     # --- a sender and an operator
 
@@ -138,7 +153,7 @@ class Daemon:
         found: list[dict[str, Any]] = self.ask("/v1/orders?limit=1000")["orders"]
         return found
 
-    def until_order(self, alert_id: str, *states: str, within: float = 20.0) -> dict[str, Any]:
+    def until_order(self, alert_id: str, *states: str, within: float = PATIENCE_S) -> dict[str, Any]:
         """The alert's entry, once it is in one of the states."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
@@ -171,7 +186,7 @@ def request(
     body: bytes,
     headers: dict[str, str] | None,
     *,
-    patience_s: float = 15.0,
+    patience_s: float = PATIENCE_S,
 ) -> Reply:
     connection = http.client.HTTPConnection(*address, timeout=patience_s)
     try:

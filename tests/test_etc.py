@@ -4,7 +4,6 @@ import configparser
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import yaml
 from fks.domain.addresses import TRADINGVIEW
 from fks.domain.settings import ServerSettings
 from fks.infra.audit import verify
-from process import TESTS, Daemon, running
+from process import TESTS, Daemon, running, until
 
 ETC = TESTS.parent / "etc"
 FILTER, JAIL = ETC / "fail2ban/filter.d/fks.conf", ETC / "fail2ban/jail.d/fks.conf"
@@ -71,10 +70,7 @@ def test_a_rotated_audit_trail_goes_on_in_the_new_file(tmp_path: Path) -> None:
 
 
 def until_written(path: Path) -> None:
-    deadline = time.monotonic() + 10
-    while not path.stat().st_size:
-        assert time.monotonic() < deadline, f"nothing is written to {path}"
-        time.sleep(0.02)
+    until(lambda: path.stat().st_size, f"something in {path}")
 
 
 # --- fail2ban

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from exchange_process import Exchange
-from process import Daemon, running
+from process import Daemon, running, until
 from standins.server import KEY, PASSPHRASE, SECRET
 
 NAMES = ("binance", "bybit", "okx")
@@ -39,15 +38,6 @@ def flat(daemon: Daemon, account: str) -> None:
 
 def legs(daemon: Daemon, alert: str) -> dict[str, str]:
     return {order["leg"]: order["state"] for order in daemon.ask(f"/v1/alerts/{alert}")["orders"]}
-
-
-def until(condition: Any, within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not come to that in time")
 
 
 @pytest.mark.parametrize("account", ["spot", "swap"])

@@ -19,7 +19,7 @@ import pytest
 
 from fks.domain.auth import sign
 from fks.domain.secret import Secret
-from process import PAPER, SECRET, TOKEN, Daemon, Reply, request
+from process import PAPER, SECRET, TOKEN, Daemon, Reply, request, until
 from test_http_server_hostile import HOSTILE
 
 PREVIOUS = Secret("canary-the-previous-secret")
@@ -72,14 +72,16 @@ def metric(daemon: Daemon, name: str) -> float:
     return sum(float(value) for value in re.findall(rf"^{re.escape(name)}\S* (\S+)$", text, re.MULTILINE))
 
 
-def counted(daemon: Daemon, name: str, least: float) -> bool:
+def until_counted(daemon: Daemon, name: str, least: float) -> None:
     """Metrics are counted by an observer, a moment after the commit."""
-    deadline = time.monotonic() + 5
-    while metric(daemon, name) < least:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    until(lambda: metric(daemon, name) >= least, f"{name} of {least:g}")
+
+
+def seconds(daemon: Daemon, name: str) -> float:
+    """For how long an alert is answered. Who has a bound asks again: the machine may be held up once."""
+    began = time.monotonic()
+    assert signed(daemon, raw(id=name)).status == 200
+    return time.monotonic() - began
 
 
 def memory(daemon: Daemon) -> int:
@@ -178,7 +180,7 @@ def test_unknown_symbol_or_account_is_400_and_an_alarm(
     before = metric(daemon, alarms)
     reply = signed(daemon, raw(**fields))
     assert (reply.status, reply.json["code"]) == (400, code)
-    assert counted(daemon, alarms, before + 1)
+    until_counted(daemon, alarms, before + 1)
     assert any(line["event"] == "alarm" and line["code"] == code for line in daemon.events())
 
 
@@ -210,9 +212,7 @@ def test_hostile_bytes_reach_no_actor(daemon: Daemon) -> None:
 def test_a_real_alert_passes_2000_idle_connections(daemon: Daemon) -> None:
     idle = [socket.create_connection(daemon.door, timeout=5) for _ in range(2_000)]
     try:
-        began = time.monotonic()
-        assert signed(daemon, raw(id="beside idle ones")).status == 200
-        assert time.monotonic() - began < 1.0
+        assert any(seconds(daemon, f"beside idle ones {attempt}") < 1.0 for attempt in range(3))
     finally:
         for one in idle:
             one.close()
@@ -294,7 +294,7 @@ def test_the_same_key_with_another_body_is_409_and_an_alarm(daemon: Daemon) -> N
     before = metric(daemon, alarms)
     assert signed(daemon, raw(id="one key", amount=0.001)).status == 200
     assert signed(daemon, raw(id="one key", amount=0.002)).status == 409
-    assert counted(daemon, alarms, before + 1)
+    until_counted(daemon, alarms, before + 1)
 
 
 @pytest.mark.fault(31)
@@ -326,9 +326,7 @@ def test_a_hundred_at_once_are_one_order_and_one_more_after_a_restart_is_none(da
 def test_a_dead_exchange_is_not_noticed_by_the_others(daemon: Daemon) -> None:
     waiting = signed(daemon, raw(id="dead", exchange="dead"))
     assert (waiting.status, waiting.json["status"]) == (202, "accepted")
-    began = time.monotonic()
-    assert signed(daemon, raw(id="alive")).status == 200
-    assert time.monotonic() - began < 1.0
+    assert any(seconds(daemon, f"alive {attempt}") < 1.0 for attempt in range(3))
 
 
 @pytest.mark.fault(49, 50)
@@ -343,7 +341,7 @@ def test_what_cannot_be_is_422_and_over(daemon: Daemon, amount: float, reason: s
     orders = daemon.ask(f"/v1/alerts/{reply.json['alert_id']}")["orders"]
     if reason == "insufficient_funds":
         assert [order["state"] for order in orders] == ["rejected"]
-        assert counted(daemon, alarms, before + 1)
+        until_counted(daemon, alarms, before + 1)
     else:
         assert orders == [], "refused before anything was sent"
 

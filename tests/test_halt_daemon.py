@@ -8,7 +8,7 @@ from typing import Any
 
 from crowd import at_once
 from exchange_process import Exchange, exchange_running
-from process import Daemon, running
+from process import Daemon, running, until
 from standins.server import KEY, SECRET
 
 QUEUED = 30
@@ -46,13 +46,6 @@ def at_rest(daemon: Daemon, account: str) -> bool:
     return len(orders) == QUEUED and {order["state"] for order in orders} <= {"filled", "refused"}
 
 
-def until(condition: Any, *arguments: Any, within: float = 30.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition(*arguments):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_halt_of_one_account_stops_its_queue_with_the_reply(tmp_path: Path) -> None:
     with exchange_running("binance") as exchange:
         _halt(tmp_path, exchange)
@@ -71,8 +64,8 @@ def _halt(folder: Path, exchange: Exchange) -> None:
         until(lambda: len(sent(daemon, "one")) >= 3)
         acknowledged = trading(daemon, "halted", "one")
         exchange.control("latency", seconds=0.0)
-        until(at_rest, daemon, "one")
-        until(at_rest, daemon, "other")
+        until(lambda: at_rest(daemon, "one"))
+        until(lambda: at_rest(daemon, "other"))
         assert max(sent(daemon, "one")) <= acknowledged
         refused = [order for order in of(daemon, "one") if order["state"] == "refused"]
         assert refused

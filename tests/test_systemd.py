@@ -15,13 +15,12 @@ import pytest
 import trio
 
 from crash.faults import HANGS, HONEST, NO_COMPILER, Faults, compiler
-from crash.scenarios import until
 from crash.stage import Stage
 from fks.actors.sentinel import Sentinel, summary
 from fks.domain.messages import AccountStatus, Order
 from fks.domain.orders import State
 from fks.infra.notify_socket import NotifySocket
-from process import Daemon
+from process import PATIENCE_S, Daemon, until
 
 UNITS = Path(__file__).parents[1] / "systemd"
 EXPOSURE = {"fks.service": 1.1, "fks@.service": 1.1, "fks-backup.service": 1.1, "fks-failure@.service": 1.1}
@@ -36,7 +35,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.address)
 
-    def until(self, word: str, within: float = 10.0) -> list[str]:
+    def until(self, word: str, within: float = PATIENCE_S) -> list[str]:
         """All that was said, up to the message that begins with `word`."""
         told: list[str] = []
         deadline = time.monotonic() + within
@@ -173,7 +172,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         assert (refused.status, refused.headers["retry-after"]) == (503, "5")
         began = time.monotonic()
         assert daemon.stop() == 0
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 15.0  # of 25
         daemon.start()
         daemon.until_order(alert_id, "filled")
         assert len(exchange.sent()) == 1

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from crash.exchange import Exchange
 from crash.faults import Faults
-from crash.stage import Stage, problems, total, tried, until
+from crash.stage import Stage, problems, total, tried
 from fks.infra import journal_check
-from process import Daemon
+from process import Daemon, until
 
 BODY_TO_COME = b"POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n"
 WINDOW_S = 5.0  # for so long Binance takes a request after its timestamp
@@ -30,7 +30,7 @@ def slow_clients(stage: Stage) -> None:
         held = pool.map(lambda start: _drip(daemon, start), starts)
         time.sleep(2.0)
         assert daemon.alert(id="beside slow ones").status == 200
-        assert all(1.0 < seconds < 15.0 for seconds in held)
+        assert all(1.0 < seconds < 45.0 for seconds in held)
 
 
 def _drip(daemon: Daemon, start: bytes) -> float:
@@ -39,7 +39,7 @@ def _drip(daemon: Daemon, start: bytes) -> float:
     with socket.create_connection(daemon.door) as stream, contextlib.suppress(OSError):
         stream.sendall(start)
         stream.settimeout(0.5)
-        while time.monotonic() < began + 20:
+        while time.monotonic() < began + 60:
             with contextlib.suppress(TimeoutError):
                 if not stream.recv(1024):
                     break
@@ -78,7 +78,7 @@ def killed_before_any_write(stage: Stage) -> None:
     there = {row["id"] for row in daemon.ask("/v1/alerts")["alerts"]}
     assert acknowledged <= there
     for alert in there:
-        daemon.until_order(alert, "filled", within=45)
+        daemon.until_order(alert, "filled")
     assert total(exchange) == len(there)
     assert daemon.stop() == 0
     assert problems(faults.disk / "fks.db") == ()
@@ -95,7 +95,7 @@ def sigterm_during_a_placement(stage: Stage) -> None:
     until(exchange.sent, "a request")
     began = time.monotonic()
     assert daemon.stop() == 0
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 20.0  # of the 60 that a hanging request may take
     daemon.start()
     daemon.until_order(alert, "filled")
     assert len(exchange.sent()) == total(exchange) == 1
@@ -113,7 +113,7 @@ def frozen_before_sending(stage: Stage) -> None:
         _stop_at_the_claim(daemon, faults, exchange)
         time.sleep(WINDOW_S + 0.5)
         _signal(daemon, signal.SIGCONT)
-        daemon.until_order(reply.result().json["alert_id"], "filled", within=45)
+        daemon.until_order(reply.result().json["alert_id"], "filled")
     assert total(exchange) == 1
 
 
@@ -134,7 +134,7 @@ def killed_before_sending_on_a_busy_market(stage: Stage) -> None:
         assert reply.result() is None
     daemon.start(**faults.env)
     alerts = [row["id"] for row in daemon.ask("/v1/alerts")["alerts"]]
-    daemon.until_order(alerts[0], "filled", within=25)
+    daemon.until_order(alerts[0], "filled")
     assert total(exchange) == len(alerts) == others + 1
 
 
@@ -164,7 +164,7 @@ def clock_jumps(stage: Stage) -> None:
         faults.jump(jump)
         reply = daemon.alert(id=f"jump {jump}", timestamp=time.time() + jump)
         assert reply.status in (200, 202), reply
-        daemon.until_order(reply.json["alert_id"], "filled", within=20)
+        daemon.until_order(reply.json["alert_id"], "filled")
         assert total(exchange) == count
     assert "in the future" in daemon.alert(id="real", timestamp=time.time()).json["detail"]
     faults.jump(3600)
@@ -183,7 +183,7 @@ def clock_jumps_forward_during_a_placement(stage: Stage) -> None:
     alert = daemon.alert(id="slow").json["alert_id"]
     until(exchange.sent, "a request")
     faults.jump(10)
-    daemon.until_order(alert, "filled", within=25)
+    daemon.until_order(alert, "filled")
     time.sleep(WINDOW_S)  # in which a second one would come through
     assert total(exchange) == 1, f"doubled: {exchange.executions()}"
 
@@ -198,7 +198,7 @@ def clock_jumps_back_while_an_order_waits(stage: Stage) -> None:
     alert = daemon.alert(id="waits").json["alert_id"]
     until(exchange.sent, "a request")
     faults.jump(-3600)
-    daemon.until_order(alert, "filled", within=8)
+    daemon.until_order(alert, "filled")
     assert total(exchange) == 1
 
 

@@ -1,8 +1,6 @@
 """Where a bad day is played: daemons in folders of their own, an exchange, a disk and a clock that fail."""
 
 import re
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +29,8 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for one in self._daemons:
+            if error is not None:
+                error.add_note(one.obituary())
             if one.process is not None and one.process.poll() is None:
                 one.kill()
         self._stack.close()
@@ -61,13 +61,6 @@ def problems(journal: Path) -> tuple[str, ...]:
     """What is wrong with a journal by its own check."""
     with journal_check.open_journal(journal) as reader:
         return journal_check.verify_journal(reader).problems
-
-
-def until(true: Callable[[], object], what: str, within: float = 10.0) -> None:
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        time.sleep(0.02)
 
 
 def tried(daemon: Daemon, **fields: Any) -> Reply | None:
