@@ -113,6 +113,8 @@ class Sizing:
             self._tell_drift(intent, drift, rules, batch)
             return
         if decided is None:
+            why = "at a limit, and an order that has just ended may show a fill yet"
+            self.account.log.info("decision_postponed", alert_id=intent.alert_id, reason=why)
             batch.waiting.add(market.symbol)
             return
         now = self.account.wall()

@@ -75,7 +75,7 @@ def test_on_a_swap_stop_and_target_rest_together_and_a_close_leaves_no_orphan(da
 def test_the_stop_s_fill_ends_the_take_profit(daemon: Daemon, exchange: Exchange) -> None:
     reply = daemon.alert(id="stopped", exchange="swap", stop_loss=48_000, take_profit=52_000)
     alert = reply.json["alert_id"]
-    until(lambda: legs(daemon, alert).get("stop_loss") == "open")
+    until(lambda: legs(daemon, alert) == {"entry": "filled", "stop_loss": "open", "take_profit": "open"})
     symbol = {"binance": "BTCUSDT", "bybit": "BTCUSDT", "okx": "BTC-USDT-SWAP"}[exchange.name]
     exchange.control("mark", symbol=symbol, price=47_900)
     until(

@@ -18,7 +18,7 @@ from fks.domain.orders import AT_REST, LIVE, OrderType, Side, State
 from simulation.world import LAG_S, WINDOW_S, Rule, World
 
 FEE = Decimal("0.001")
-RACES = 0.3  # of cancels, with a fill
+RACES = 0.6  # of cancels, with a fill
 SPOT = Market(
     symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT", amount_step=Decimal("0.001"),
     price_tick=Decimal("0.01"), min_amount=Decimal("0.001"),
