@@ -29,7 +29,7 @@ from process import HOST, PAPER, SECRET, Daemon
 
 PER_S = 50.0
 EVERY_S = 2.0
-PATIENCE_S = 10.0  # longer than a start on a busy machine: what is counted is refusals
+PATIENCE_S = 30.0  # longer than a start on a busy machine: what is counted is refusals
 RESENDS = 5
 
 
