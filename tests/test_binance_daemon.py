@@ -100,7 +100,7 @@ def test_an_order_that_never_executed_is_sent_anew_behind_the_fence(
 ) -> None:
     exchange.fault("reset", executed=False)
     with running(tmp_path, config(exchange)) as daemon:
-        alert = daemon.alert().json["alert_id"]
+        alert = daemon.accepted()
         order = daemon.until_order(alert, "filled")
         assert order["attempt"] == 2
         first, second = exchange.placements()

@@ -160,7 +160,7 @@ def test_failed_fsync_ends_the_daemon_and_acknowledges_nothing(stage: Stage) -> 
     daemon = stage.daemon(exchange.config())
     faults = stage.faults(daemon)
     daemon.start(**faults.env)
-    daemon.until_order(daemon.alert(id="before").json["alert_id"], "filled")
+    daemon.until_order(daemon.accepted(id="before"), "filled")
     faults.set("sync", FAILS)
     now = time.time()
     with ThreadPoolExecutor(4) as pool:
@@ -187,9 +187,9 @@ def test_power_cut_keeps_what_was_synced(stage: Stage, fsync: int) -> None:
     daemon = stage.daemon()
     faults = stage.faults(daemon)
     daemon.start(**faults.env)
-    kept = {daemon.alert(id=f"kept-{number}").json["alert_id"] for number in range(5)}
+    kept = {daemon.accepted(id=f"kept-{number}") for number in range(5)}
     faults.set("sync", fsync)
-    doubtful = {daemon.alert(id=f"doubtful-{number}").json["alert_id"] for number in range(5)}
+    doubtful = {daemon.accepted(id=f"doubtful-{number}") for number in range(5)}
     daemon.kill()
     faults.cut_the_power()
     faults.set("sync", HONEST)

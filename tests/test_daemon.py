@@ -68,7 +68,7 @@ def test_kill_right_after_the_acknowledgement_loses_and_doubles_nothing(
 
 def test_a_resting_order_survives_a_restart_and_fills_when_the_mark_comes(tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
-        resting = daemon.alert(id="a", order_type="limit", price=49_000).json["alert_id"]
+        resting = daemon.accepted(id="a", order_type="limit", price=49_000)
         daemon.until_order(resting, "open")
         daemon.kill()
         daemon.start()

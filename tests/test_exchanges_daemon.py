@@ -85,7 +85,7 @@ def test_the_stop_s_fill_ends_the_take_profit(daemon: Daemon, exchange: Exchange
 
 
 def test_a_reversal_closes_before_it_opens(daemon: Daemon) -> None:
-    long = daemon.alert(id="long", exchange="swap", amount=0.02).json["alert_id"]
+    long = daemon.accepted(id="long", exchange="swap", amount=0.02)
     daemon.until_order(long, "filled")
     turned = daemon.alert(
         id="turn", exchange="swap", action="sell", amount=0.05, position_size=-0.03,

@@ -74,7 +74,7 @@ def _halt(folder: Path, exchange: Exchange) -> None:
 
         daemon.kill()  # the halt is on disk
         daemon.start()
-        assert daemon.alert(id="late", exchange="one").json["alert_id"]
+        assert daemon.accepted(id="late", exchange="one")
         until(lambda: _code(daemon, "one") == "risk.halted")
         assert daemon.alert(id="out", exchange="one", action="close", amount=None).status == 202
         until(

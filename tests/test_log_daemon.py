@@ -10,9 +10,9 @@ from process import running
 
 def test_every_line_of_an_alert_is_found_by_its_id(tmp_path: Path) -> None:
     with running(tmp_path, head='[log]\nlevel = "debug"\n') as daemon:
-        first = daemon.alert(id="one", stop_loss={"percent": 2}).json["alert_id"]
-        other = daemon.alert(id="two").json["alert_id"]
-        closed = daemon.alert(id="three", action="close", amount=None).json["alert_id"]
+        first = daemon.accepted(id="one", stop_loss={"percent": 2})
+        other = daemon.accepted(id="two")
+        closed = daemon.accepted(id="three", action="close", amount=None)
         daemon.until_order(closed, "filled")
         daemon.stop()
     for line in daemon.events():

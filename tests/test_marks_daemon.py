@@ -36,7 +36,7 @@ base_url = "{exchange.url}"
         until_price(daemon, 50_000)
         assert daemon.alert(price=10, id="a hint that is none").status == 200
         assert price(daemon) == 50_000
-        resting = daemon.alert(id="resting", order_type="limit", price=49_000).json["alert_id"]
+        resting = daemon.accepted(id="resting", order_type="limit", price=49_000)
         daemon.until_order(resting, "open")
         exchange.control("mark", symbol=native, price=48_500)
         filled = daemon.until_order(resting, "filled")

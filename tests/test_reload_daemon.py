@@ -59,7 +59,7 @@ def test_an_account_comes_and_goes_when_it_owes_nothing(daemon: Daemon) -> None:
     assert daemon.alert(exchange="other", id="early").status == 400
     assert rewrite(daemon, PAPER, PAPER + OTHER)["added"] == ["other"]
     assert daemon.alert(exchange="other", id="market").status == 200
-    resting = daemon.alert(exchange="other", id="limit", order_type="limit", price=49000.0).json["alert_id"]
+    resting = daemon.accepted(exchange="other", id="limit", order_type="limit", price=49000.0)
     daemon.until_order(resting, "open")
     assert rewrite(daemon, OTHER, "")["removed"] == ["other"]
     assert daemon.alert(exchange="other", id="late").status == 400
@@ -72,7 +72,7 @@ def test_an_account_comes_and_goes_when_it_owes_nothing(daemon: Daemon) -> None:
 
 def test_an_account_that_comes_back_while_it_leaves_is_one_account(daemon: Daemon) -> None:
     rewrite(daemon, PAPER, PAPER + OTHER)
-    resting = daemon.alert(exchange="other", id="limit", order_type="limit", price=49000.0).json["alert_id"]
+    resting = daemon.accepted(exchange="other", id="limit", order_type="limit", price=49000.0)
     daemon.until_order(resting, "open")
     rewrite(daemon, OTHER, "")
     assert rewrite(daemon, PAPER, PAPER + OTHER)["added"] == ["other"]

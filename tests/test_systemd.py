@@ -162,7 +162,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         daemon.config.write_text(daemon.config.read_text().replace("drain_s = 5.0", "drain_s = 25.0"))
         daemon.start()
         exchange.fault("hang", executed=True)
-        alert_id = daemon.alert(id="under way").json["alert_id"]
+        alert_id = daemon.accepted(id="under way")
         until(exchange.sent, "a request")
         assert daemon.process is not None
         daemon.process.send_signal(signal.SIGTERM)

@@ -55,7 +55,7 @@ def killed_before_any_write(stage: Stage) -> None:
     faults = stage.faults(daemon)
     daemon.start(**faults.env)
     before = faults.get("writes")
-    daemon.until_order(daemon.alert(id="whole").json["alert_id"], "filled")
+    daemon.until_order(daemon.accepted(id="whole"), "filled")
     whole = faults.get("writes") - before
     daemon.kill()
     acknowledged = set()
@@ -91,7 +91,7 @@ def sigterm_during_a_placement(stage: Stage) -> None:
     daemon.config.write_text(daemon.config.read_text().replace("drain_s = 5.0", "drain_s = 1.0"))
     daemon.start()
     exchange.fault("hang", executed=True)
-    alert = daemon.alert(id="under way").json["alert_id"]
+    alert = daemon.accepted(id="under way")
     until(exchange.sent, "a request")
     began = time.monotonic()
     assert daemon.stop() == 0
@@ -125,7 +125,7 @@ def killed_before_sending_on_a_busy_market(stage: Stage) -> None:
     daemon.start(**faults.env)
     others = 25
     for number in range(others):
-        daemon.until_order(daemon.alert(id=str(number)).json["alert_id"], "filled")
+        daemon.until_order(daemon.accepted(id=str(number)), "filled")
     faults.set("stop_after", 1)
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(tried, daemon, id="claimed")
@@ -180,7 +180,7 @@ def clock_jumps_forward_during_a_placement(stage: Stage) -> None:
     faults = stage.faults(daemon)
     daemon.start(**faults.env)
     exchange.control("slow", seconds=WINDOW_S - 0.5)
-    alert = daemon.alert(id="slow").json["alert_id"]
+    alert = daemon.accepted(id="slow")
     until(exchange.sent, "a request")
     faults.jump(10)
     daemon.until_order(alert, "filled")
@@ -195,7 +195,7 @@ def clock_jumps_back_while_an_order_waits(stage: Stage) -> None:
     faults = stage.faults(daemon)
     daemon.start(**faults.env)
     exchange.fault("limit", seconds=2.0)
-    alert = daemon.alert(id="waits").json["alert_id"]
+    alert = daemon.accepted(id="waits")
     until(exchange.sent, "a request")
     faults.jump(-3600)
     daemon.until_order(alert, "filled")
