@@ -63,7 +63,7 @@ async def test_a_wrong_question_names_its_field(path: str, field: str) -> None:
     assert (await problem_of(reply))["field"] == field
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(min_size=1, max_size=20))
 def test_no_limit_raises_or_lets_more_than_a_thousand_through(text: str) -> None:
     desk = Desk()

