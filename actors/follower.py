@@ -18,7 +18,7 @@ from fks.domain.errors import PlacementError, Rejected, Transient
 from fks.domain.limits import Bucket
 from fks.domain.messages import Look, Market, Order
 from fks.domain.money import ZERO
-from fks.domain.orders import LIVE, IllegalTransition, Leg, State
+from fks.domain.orders import ENDED_SHORT, LIVE, IllegalTransition, Leg, State
 from fks.kernel import Restart
 from fks.ledger import Ledger
 from fks.venues.account import Account, names
@@ -126,16 +126,17 @@ class Follower:
         return changed
 
     async def _ask(self, order: Order) -> bool:
-        """Whether the exchange has answered."""
+        """Whether the exchange has told how it ended, or that it knows nothing of it."""
         self._asked[order.id] = trio.current_time()
         try:
             report = await self.account.find(order)
         except Transient as error:
             self.account.log.warning("look_up_failed", **names(order), reason=str(error))
             return False
-        if report is not None:
-            await self.account.settle([(order, report)])
-        return True
+        if report is None:
+            return True
+        await self.account.settle([(order, report)])
+        return report.state in ENDED_SHORT or (report.state is State.FILLED and report.filled > ZERO)
 
     # --- fills that show after the end
 

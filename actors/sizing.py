@@ -25,6 +25,7 @@ from fks.venues.outlook import PRICE_AGE_S, Outlook
 
 BATCH = 64
 PULSE_S = 1.0  # how often what waits (for a price, a cancel, the markets) is looked at again
+DOUBT_S = 15.0  # so long an entry may wait for what a canceled order may show late
 
 Change = Callable[[Ledger], Any]
 
@@ -38,6 +39,7 @@ class Sizing:
     tasks: trio.Nursery
     outlook: Outlook
     account: Account = field(init=False)
+    _postponed: set[str] = field(init=False, default_factory=set)  # alerts of which the log tells that
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)  # pulse and wake-up take turns
 
     def __post_init__(self) -> None:
@@ -67,6 +69,7 @@ class Sizing:
     async def _decide_batch(self) -> bool:
         """Decide what can be decided of the oldest intents. Whether there may be more at once."""
         account = self.account
+        doubts = dict(account.ended)
         intents, trading, exposure = await account.journal.read(
             lambda ledger: (
                 ledger.unsized(account.name, BATCH),
@@ -76,15 +79,19 @@ class Sizing:
         )
         if not intents:
             return False
+        # Of both moments: what ends meanwhile is only in the later, what is settled only in the earlier one.
+        doubtful = tuple(order for order, _ in (account.ended | doubts).values())
         failed = account.status.get().failed  # then a reversal still closes what is held
         batch = _Batch(
-            replace(exposure, doubtful=tuple(order for order, _ in account.ended.values())),
+            intents,
+            replace(exposure, doubtful=doubtful),
             TradingState.HALTED if failed else effective_trading(trading, account.name),
             await self.outlook.balance([intent.alert for intent in intents]),
         )
         await account.quotes.all(self._symbols(intents), PRICE_AGE_S)
         for intent in intents:
             await self._decide(intent, batch)
+        self._postponed = batch.postponed
         await account.journal.write_all(batch.changes)  # in order: a later one may cancel an earlier one's
         return batch.decided == BATCH
 
@@ -105,7 +112,8 @@ class Sizing:
                 batch.waiting.add(market.symbol)  # later intents must not overtake it
                 return
             drift = noticed(intent, view)
-            decided = decide_in_doubt(intent, view, rules)
+            patient = bool(view.exposure.doubtful) and self._may_wait(intent, market.symbol, batch)
+            decided = decide_in_doubt(intent, view, rules, patient=patient)
         except Refusal as refusal:
             told = {"code": refusal.code, "detail": refusal.detail}
             self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
@@ -113,9 +121,7 @@ class Sizing:
             self._tell_drift(intent, drift, rules, batch)
             return
         if decided is None:
-            why = "at a limit, and an order that has just ended may show a fill yet"
-            self.account.log.info("decision_postponed", alert_id=intent.alert_id, reason=why)
-            batch.waiting.add(market.symbol)
+            self._postpone(intent, market.symbol, batch)
             return
         now = self.account.wall()
         live = (*batch.exposure.live, *decided.orders)
@@ -129,6 +135,20 @@ class Sizing:
         batch.decide(write)
         self._tell_drift(intent, drift, rules, batch)
         self._tell_withheld(intent, decided.withheld, batch)
+
+    def _may_wait(self, intent: Intent, symbol: str, batch: "_Batch") -> bool:
+        """Not for long, and not with somebody behind it who wants out of the same market."""
+        if self.account.wall() > intent.received_at + DOUBT_S:
+            return False
+        behind = batch.intents[batch.intents.index(intent) + 1 :]
+        return symbol not in self._symbols([one for one in behind if _leaves(one)])
+
+    def _postpone(self, intent: Intent, symbol: str, batch: "_Batch") -> None:
+        batch.waiting.add(symbol)
+        batch.postponed.add(intent.alert_id)
+        if intent.alert_id not in self._postponed:
+            why = "at a limit, and an order that has just ended may show a fill yet"
+            self.account.log.info("decision_postponed", alert_id=intent.alert_id, reason=why)
 
     def _tell_withheld(self, intent: Intent, refusal: Refusal | None, batch: "_Batch") -> None:
         """A reversal that only closes: a change of its own, as with a drift."""
@@ -174,16 +194,25 @@ class Sizing:
 class _Batch:
     """One round's view of the account; orders planned in it count for those decided after them."""
 
+    intents: Sequence[Intent]
     exposure: Exposure
     trading: TradingState
     balance: Balance | None
     waiting: set[str] = field(default_factory=set)
+    postponed: set[str] = field(default_factory=set)
     changes: list[Change] = field(default_factory=list)
     decided: int = 0
 
     def decide(self, change: Change) -> None:
         self.decided += 1
         self.changes.append(change)
+
+
+def _leaves(intent: Intent) -> bool:
+    try:
+        return may_exit(intent.alert)
+    except Refusal:
+        return False
 
 
 def _refuse(intent: Intent, refusal: Refusal) -> Change:

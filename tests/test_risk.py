@@ -80,6 +80,15 @@ def test_what_an_ended_order_may_show_late_counts_as_filled(fields: dict[str, An
     assert code == ("risk.max_position_notional" if fields.get("side") is SELL else None)
 
 
+def test_an_exit_in_doubt_counts_as_one_that_is_open() -> None:
+    stop = swap(BUY, "5", leg=Leg.STOP_LOSS, reduce_only=True, state=State.CANCELED)
+    known = replace(exposure({SWAP: dec(-5)}), doubtful=(stop,))  # filled, the position is 0 and not -5
+    assert refused(swap(amount="8"), exposure({SWAP: dec(-5)}), max_position_notional=dec(500)) is None
+    assert refused(swap(amount="8"), known, max_position_notional=dec(500)) == "risk.max_position_notional"
+    listed = replace(known, live=(replace(stop, state=State.OPEN),))
+    assert refused(swap(amount="5"), listed, max_position_notional=dec(500)) is None, "not twice"
+
+
 def test_other_markets_and_exits_are_not_part_of_a_position() -> None:
     live = (order("e", symbol=SPOT, amount=dec(99)), swap(SELL, "9", leg=Leg.STOP_LOSS), swap(SELL, "9"))
     assert (

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fakes import BTC, FakeVenue, wall
 from fks.domain.errors import Transient
-from fks.domain.messages import Intent, IntentState, Order, Position, Ticker, TradingState
+from fks.domain.messages import Intent, Position, Ticker, TradingState
 from fks.domain.orders import Leg, Side, State
 from fks.domain.settings import KellySettings, Limits, RiskSettings, SizingSettings
 from rig import Rig, until
@@ -50,63 +50,6 @@ async def test_unknown_orders_count_as_filled(tmp_path: Path) -> None:
         second = await rig.send(id="b")
         await trio.sleep(3)
         assert (await intent_of(rig, second)).code == "risk.max_position_notional"
-
-
-async def test_an_entry_at_the_limit_waits_for_what_a_canceled_order_may_show_late(tmp_path: Path) -> None:
-    limits = RiskSettings(max_position_notional=Decimal(1100))
-    venue = FakeVenue("open", "fill", "open")
-    async with Rig(tmp_path, venue, limits=limits).running() as rig:
-        await canceled(rig, "a")
-        below = await rig.send(id="b")  # 0.01 at 50,000 each
-        await trio.sleep(0.3)
-        assert [one.state for one in await rig.orders(below)] == [State.FILLED], "there is room for both"
-        at = await rig.send(id="c")
-        await trio.sleep(0.3)
-        assert (await intent_of(rig, at)).state is IntentState.ACCEPTED, "it depends on what shows"
-        await trio.sleep(3)
-        assert (await intent_of(rig, at)).state is IntentState.PLANNED, "nothing has shown"
-
-
-async def test_an_entry_is_refused_when_a_canceled_order_shows_a_fill(tmp_path: Path) -> None:
-    limits = RiskSettings(max_position_notional=Decimal(800))
-    venue = FakeVenue("open")
-    async with Rig(tmp_path, venue, limits=limits).running() as rig:
-        first = await canceled(rig, "a")
-        second = await rig.send(id="b")
-        await trio.sleep(0.3)
-        venue.put(first, State.FILLED)
-        await trio.sleep(5)
-        assert (await intent_of(rig, second)).code == "risk.max_position_notional"
-        told = [one.data for one in rig.journal.events if one.kind == "alarm"]
-        assert [one["code"] for one in told] == ["order.filled_late"]
-        assert told[0]["detail"].startswith("buy of 0.01 BTC/USDT shows after the order was canceled")
-
-
-async def test_a_new_life_is_in_doubt_of_what_ended_in_the_last_one(tmp_path: Path) -> None:
-    limits = RiskSettings(max_position_notional=Decimal(800))
-    rig = Rig(tmp_path, FakeVenue("open"), limits=limits)
-    async with rig.running(), trio.open_nursery() as nursery:
-        await canceled(rig, "a")
-        rig.crash()
-        second = await rig.send(id="b")
-        rig.start(nursery)
-        await trio.sleep(0.5)
-        assert (await intent_of(rig, second)).state is IntentState.ACCEPTED
-        await trio.sleep(3)
-        assert (await intent_of(rig, second)).state is IntentState.PLANNED
-        nursery.cancel_scope.cancel()
-
-
-async def canceled(rig: Rig, name: str) -> Order:
-    """A resting entry that has just been canceled, with nothing filled."""
-    alert = await rig.send(id=name, order_type="limit", price=Decimal(49_000))
-    await trio.sleep(1)
-    (order,) = await rig.orders(alert)
-    await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
-    await trio.sleep(0.3)
-    (order,) = await rig.orders(alert)
-    assert order.state is State.CANCELED
-    return order
 
 
 async def test_a_share_of_equity_is_sized_by_balance_and_price(tmp_path: Path) -> None:

@@ -55,12 +55,14 @@ def decide(intent: Intent, view: View, rules: Rules) -> Planned:
             return _enter(intent, view, rules)
 
 
-def decide_in_doubt(intent: Intent, view: View, rules: Rules) -> Planned | None:
-    """`decide`; None while only what ended orders may show late stands against it: that is known soon."""
+def decide_in_doubt(intent: Intent, view: View, rules: Rules, *, patient: bool) -> Planned | None:
+    """`decide`; but None, to a patient one, when only what ended orders may show late stands against it: that
+    is known soon. The entry of a reversal is withheld instead: its close must not wait.
+    """
     try:
         return decide(intent, view, rules)
     except Refusal:
-        if not view.exposure.doubtful:
+        if not patient or not view.exposure.doubtful:
             raise
         certain = replace(view.exposure, doubtful=())
         decide(intent, replace_view(view, exposure=certain), rules)  # raises what stands against it anyway

@@ -34,21 +34,17 @@ def position_after(exposure: Exposure, order: Order) -> Decimal:
 
 
 def _at_most(exposure: Exposure, order: Order) -> Decimal:
-    """`position_after`, with all that ended orders may have filled before their end, and on spot with the
-    exits filled as well: what they sell may be older coins.
+    """`position_after`, as if what may show late were open yet, and on spot with the exits filled as well:
+    what they sell may be older coins.
     """
-    after = position_after(exposure, order) + _in_doubt(exposure, order)
+    live = {one.id for one in exposure.live}
+    late = (replace(one, state=State.OPEN) for one in exposure.doubtful if one.id not in live)
+    exposure = replace(exposure, live=(*exposure.live, *late))
+    after = position_after(exposure, order)
     if not _spot(order) or order.side is Side.BUY:
         return after
     exits = (one for one in exposure.live if one.symbol == order.symbol and is_exit(one))
     return after - sum((one.remaining for one in exits if one.side is Side.SELL), start=ZERO)
-
-
-def _in_doubt(exposure: Exposure, order: Order) -> Decimal:
-    """What may show late on the order's side, signed."""
-    late = (one for one in exposure.doubtful if one.symbol == order.symbol and one.side is order.side)
-    amount = sum((one.amount - one.filled for one in late if not is_exit(one)), start=ZERO)
-    return amount if order.side is Side.BUY else -amount
 
 
 def reduces(exposure: Exposure, order: Order) -> bool:

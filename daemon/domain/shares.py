@@ -13,8 +13,11 @@ from fks.domain.orders import Leg, Side
 
 def own(account: Exposure, strategy: str) -> Exposure:
     """What is that strategy's of an account; of "" the orders without one, and what no strategy holds."""
-    live = tuple(order for order in account.live if order.strategy == strategy or _everybodys(order))
-    doubtful = tuple(order for order in account.doubtful if order.strategy == strategy)
+
+    def owns(order: Order) -> bool:
+        return order.strategy == strategy or _everybodys(order)
+
+    live, doubtful = tuple(filter(owns, account.live)), tuple(filter(owns, account.doubtful))
     if strategy:
         share = account.shares.get(strategy) or Share()
         return Exposure(

@@ -98,10 +98,18 @@ class SqliteOrders(SqlitePruning):
         )
         for fill in fills:
             self._book(after, fill, now)
+        self._tell_late_fill(order, after)
         if fills:
             self._renew_stop(order.parent if order.leg.protective else order_id)
         self._after(order_id, now)
         return after
+
+    def _tell_late_fill(self, before: Order, after: Order) -> None:
+        if before.state in ENDED_SHORT and after.filled > before.filled:
+            late = f"{after.side} of {plain(after.filled - before.filled)} {after.symbol}"
+            detail = f"{late} shows after the order was {before.state}: see whether the position is right"
+            told = {"code": "order.filled_late", "detail": detail}
+            self._event(Kind.ALARM, told, after.alert_id, after.id, after.account)
 
     def _renew_stop(self, entry_id: str | None) -> None:
         """No fill without a stop that waits for it, where the alert asked for one."""

@@ -23,7 +23,7 @@ from fks.kernel import Latest, passing
 from fks.ledger import Journal, Ledger
 from fks.venues.quotes import Quotes
 
-ENDED_MOST, ENDED_S = 20, 86_400.0  # of what an earlier life saw end, so many are looked at again
+ENDED_MOST, ENDED_S = 100, 86_400.0  # of what an earlier life saw end, so many are looked at again
 _FINAL = frozenset({"ready", "reason", "failed"})  # of a failed account's status, until the next start
 
 
@@ -125,7 +125,8 @@ class Account:
         """Nobody may have looked again at what has ended just before this life began."""
         now, since = trio.current_time(), self.wall() - ENDED_S
         ended = await self.journal.read(lambda ledger: ledger.ended_short(self.name, since, ENDED_MOST))
-        self.ended = {order.id: (order, now) for order in ended} | self.ended
+        for order in ended:
+            self.ended.setdefault(order.id, (order, now))
 
     async def settle(self, proven: Sequence[tuple[Order, Report]]) -> None:
         """Write down what the exchange proves of these orders, in one commit."""
@@ -153,18 +154,16 @@ class Account:
             await self.alarm("order.impossible", told, order)
         before = {order.id: order for order, _ in proven}
         for order in settled:
-            await self._tell_change(before[order.id], order)
+            self._tell_change(before[order.id], order)
 
-    async def _tell_change(self, was: Order, order: Order) -> None:
+    def _tell_change(self, was: Order, order: Order) -> None:
         if order.state is was.state and order.filled == was.filled:
             return
         self.log.info(f"order_{order.state}", **names(order), filled=str(order.filled), reason=order.reason)
         if order.state in ENDED_SHORT:
             self.ended[order.id] = order, trio.current_time()
         if was.state in ENDED_SHORT and order.filled > was.filled:
-            late = f"{order.side} of {plain(order.filled - was.filled)} {order.symbol}"
-            told = f"{late} shows after the order was {was.state}: no close since then has ended it"
-            await self.alarm("order.filled_late", told, order)
+            self.log.error("filled_late", **names(order), late=str(order.filled - was.filled))
 
     async def adopt(self) -> None:
         """Write down, once, what the exchange did by itself, and let a human know."""

@@ -114,16 +114,18 @@ def _guarded(
 ) -> Decimal:
     """How much of the position is due to entries with a stop loss. The newest are the last to be left.
 
-    A close ends what was there to be seen. `late`: what showed later, by order; of older entries that may
-    be left.
+    A close ends what was there to be seen: if no more than showed later is left then, it is that (`late`, by
+    order).
     """
-    room, guarded, closed = held, ZERO, False
-    for entry in orders:  # newest first
-        closed = closed or (entry.leg is Leg.CLOSE and entry.filled > ZERO)
+    room, guarded, shown_late = held, ZERO, False
+    for index, entry in enumerate(orders):  # newest first
+        if entry.leg is Leg.CLOSE and entry.filled > ZERO and not shown_late:
+            older = (one for one in orders[index:] if one.leg is Leg.ENTRY and one.side is way)
+            shown_late = room <= sum((late.get(one.id, ZERO) for one in older), start=ZERO)
         if entry.leg is Leg.ENTRY and entry.side is way:
             ended = sum((leg.filled for leg in orders if leg.parent == entry.id), start=ZERO)
             left = min(room, max(ZERO, entry.filled - ended))
-            if closed and late:
+            if shown_late:
                 left = min(left, late.get(entry.id, ZERO))
             room -= left
             guarded += left if entry.id in with_stop else ZERO
