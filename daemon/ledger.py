@@ -207,7 +207,7 @@ class Ledger(Reader, Protocol):
         ...
 
     def extend(self, legs: Sequence[Order]) -> None:
-        """Further protective legs of an entry that is planned already; one that is there stays as it is."""
+        """Further legs of a planned entry. One that is there stays; an ended stop's next comes instead."""
         ...
 
     def refuse(self, intent: Intent, refusal: Refusal) -> None:

@@ -197,7 +197,7 @@ def _stop_steps(family: Family, stops: Sequence[Order], target: Decimal, ground:
     missing = target - sum((stop.remaining for stop in resting), start=ZERO)
     if missing < 0:
         # Reduce-only stops never sell more than there is; of the others the newest give way.
-        newest = max(resting, key=lambda stop: (stop.created_at, stop.id))
+        newest = resting[-1]
         return Steps() if newest.reduce_only and target > 0 else make_way([newest])
     if any(stop.cancel_requested for stop in stops) or missing < ground.minimum or missing == 0:
         return Steps()
@@ -208,7 +208,7 @@ def _stop_steps(family: Family, stops: Sequence[Order], target: Decimal, ground:
         return Steps(release=((held[0].id, missing),))
     if not _was_ours_to_end(family):
         return Steps()
-    return Steps(add=(_successor(_stops(family)[-1], missing),))
+    return Steps(add=(successor(_stops(family)[-1], missing),))
 
 
 def renewed(family: Family) -> tuple[Order, ...]:
@@ -221,14 +221,14 @@ def renewed(family: Family) -> tuple[Order, ...]:
     ended = bool(stops) and all(stop.at_rest for stop in stops)
     if not ended or not _was_ours_to_end(family) or _open_amount(family) <= 0:
         return ()
-    return (_successor(stops[-1], _open_amount(family)),)
+    return (successor(stops[-1], _open_amount(family)),)
 
 
 def restored(family: Family) -> tuple[Order, ...]:
     """After a close that has not sold all: the stops that it canceled, or is canceling, once more, held."""
     leaving = [stop for stop in _stops(family) if stop.cancel_requested and not stop.at_rest]
     if leaving and _was_ours_to_end(family):
-        return tuple(_successor(stop, stop.amount) for stop in leaving if not stop.waived)
+        return tuple(successor(stop, stop.amount) for stop in leaving if not stop.waived)
     return renewed(family)
 
 
@@ -251,12 +251,14 @@ def _was_ours_to_end(family: Family) -> bool:
 def make_way(stops: Sequence[Order]) -> Steps:
     """Cancel stops, and hold a successor of each, so that what is left of the position gets its stop back."""
     return Steps(
-        cancel=tuple(stop.id for stop in stops), add=tuple(_successor(stop, stop.amount) for stop in stops)
+        cancel=tuple(stop.id for stop in stops), add=tuple(successor(stop, stop.amount) for stop in stops)
     )
 
 
-def _successor(stop: Order, amount: Decimal) -> Order:
-    """The held stop after that one. Its id is a function of the other's: made twice, it is the same."""
+def successor(stop: Order, amount: Decimal) -> Order:
+    """The held stop after that one. Its id is a function of the other's: made twice, it is the same, and a
+    stop that was followed already has no other (`Ledger.extend` goes on to the last of them).
+    """
     id_ = client_order_id(stop.alert_id, stop.account, stop.id, 1)
     return replace(
         stop,

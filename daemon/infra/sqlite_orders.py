@@ -122,8 +122,12 @@ class SqliteOrders(SqlitePruning):
     def extend(self, legs: Sequence[Order]) -> None:
         """See Ledger."""
         for leg in legs:
-            if not self.rows("SELECT 1 FROM order_ WHERE id = ?", leg.id):
-                self._insert(leg)
+            wanted, there = leg, self._orders("id = ?", leg.id)
+            while there and there[0].at_rest and there[0].leg is Leg.STOP_LOSS:
+                wanted = protection.successor(there[0], leg.amount)
+                there = self._orders("id = ?", wanted.id)
+            if not there:
+                self._insert(wanted)
 
     def adopt(self, order: Order, report: Report, now: float) -> None:
         """See Ledger."""
