@@ -233,6 +233,30 @@ async def test_a_sale_of_protected_coins_makes_the_stop_smaller(tmp_path: Path) 
         assert position.amount == Decimal("0.06")
 
 
+async def test_a_stop_that_gives_way_comes_back_also_after_its_successor_has_filled(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    venue.funds["BTC"] = Decimal(0)
+    async with Rig(tmp_path, venue).running() as rig:
+        limit = {"order_type": "limit", "price": Decimal(49_000), "amount": Decimal("0.1")}
+        alert = await rig.send(id="a", stop_loss=Decimal(48_000), **limit)
+        await trio.sleep(2)
+        (entry,) = (order for order in await rig.orders(alert) if order.leg is Leg.ENTRY)
+        for state, filled in ((State.PARTIAL, "0.06"), (State.FILLED, "0.1")):
+            venue.put(entry, state, Decimal(filled))
+            await trio.sleep(5)
+        first, second = [order for order in await rig.orders(alert) if order.leg is Leg.STOP_LOSS]
+        venue.put(second, State.FILLED)
+        await trio.sleep(20)
+        await rig.send(id="b", action="sell", amount=Decimal("0.02"))
+        await trio.sleep(20)
+        stops = [order for order in await rig.orders(alert) if order.leg is Leg.STOP_LOSS]
+        assert [(stop.state, stop.amount) for stop in stops] == [
+            (State.CANCELED, first.amount),
+            (State.FILLED, second.amount),
+            (State.OPEN, Decimal("0.04")),
+        ]
+
+
 async def test_a_close_leaves_no_orphan(tmp_path: Path) -> None:
     venue = FakeVenue()
     async with Rig(tmp_path, venue).running() as rig:

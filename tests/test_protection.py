@@ -97,6 +97,15 @@ def test_a_position_that_is_gone_or_has_turned_is_not_protected() -> None:
     assert steps(buy_stop, entry=short, position="1") == Steps(cancel=("s",))
 
 
+def test_of_several_stops_the_last_one_gives_way_first_whatever_it_is_called() -> None:
+    """Its successor is a new one; that of an earlier stop is there already."""
+    first = replace(OPEN_STOP, id="z", amount=dec("0.9"))
+    second = replace(OPEN_STOP, id="a", amount=dec("0.1"))
+    found = steps(first, second, position="0.6")
+    assert found.cancel == ("a",)
+    assert [(one.amount, one.not_before) for one in found.add] == [(dec("0.1"), HELD)]
+
+
 def test_what_is_left_of_a_position_belongs_to_the_newest_entry() -> None:
     newer = replace(ENTRY, id="f", created_at=NOW + 60)
     other = replace(STOP, id="u", parent="f")

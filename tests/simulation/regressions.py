@@ -25,5 +25,6 @@ WIDE_SEEDS: tuple[int, ...] = (
     31449,  # two entries made at once took each other's stop in turns, for ever
     66481,  # a sale that rests at its price left a contract without a part of its stop
     75227,  # the same, of a short position and a stop order
+    21793,  # a stop that gave way to a sale had no successor, for another stop had its name
     84729,  # a canceled order's fill showed late, when its place under the limit was taken already
 )
