@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
 
-test: $(VENV)/dev  ## the whole test suite
-	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
+test: $(VENV)/dev  ## the whole test suite; one worker more than there are cores, for many tests wait
+	$(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) --dist worksteal $(ARGS)
 
 check: $(VENV)/dev types  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
