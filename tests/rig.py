@@ -18,7 +18,7 @@ from fks.domain import ids
 from fks.domain.alerts import Alert, parse_alert
 from fks.domain.events import wakes
 from fks.domain.limits import Breaker, BreakerRules, Bucket
-from fks.domain.messages import AccountStatus, Event, Look, NewAlert, Order
+from fks.domain.messages import AccountStatus, Event, Intent, Look, NewAlert, Order
 from fks.domain.settings import RiskSettings, SizingSettings, StrategySettings
 from fks.domain.venue import Venue
 from fks.kernel import Latest, mailbox, sustain
@@ -119,6 +119,12 @@ class Rig:
             found = await self.journal.read(lambda ledger: ledger.orders(limit=1000))
         else:
             found = await self.journal.read(lambda ledger: ledger.orders_of(alert_id))
+        return found
+
+    async def intent(self, alert_id: str) -> Intent:
+        """The alert's only one."""
+        (intent,) = await self.journal.read(lambda ledger: ledger.intents_of(alert_id))
+        found: Intent = intent
         return found
 
     async def only(self) -> Order:

@@ -7,15 +7,10 @@ from typing import Any
 import trio
 
 from fakes import FakeVenue
-from fks.domain.messages import Intent, IntentState, Order
+from fks.domain.messages import IntentState, Order
 from fks.domain.orders import State
 from fks.domain.settings import RiskSettings
 from rig import Rig
-
-
-async def intent_of(rig: Rig, alert_id: str) -> Intent:
-    (intent,) = await rig.journal.read(lambda ledger: ledger.intents_of(alert_id))
-    return intent
 
 
 async def test_an_entry_at_the_limit_waits_for_what_a_canceled_order_may_show_late(tmp_path: Path) -> None:
@@ -28,9 +23,9 @@ async def test_an_entry_at_the_limit_waits_for_what_a_canceled_order_may_show_la
         assert [one.state for one in await rig.orders(below)] == [State.FILLED], "there is room for both"
         at = await rig.send(id="c")
         await trio.sleep(0.3)
-        assert (await intent_of(rig, at)).state is IntentState.ACCEPTED, "it depends on what shows"
+        assert (await rig.intent(at)).state is IntentState.ACCEPTED, "it depends on what shows"
         await trio.sleep(3)
-        assert (await intent_of(rig, at)).state is IntentState.PLANNED, "nothing has shown"
+        assert (await rig.intent(at)).state is IntentState.PLANNED, "nothing has shown"
 
 
 async def test_an_entry_is_refused_when_a_canceled_order_shows_a_fill(tmp_path: Path) -> None:
@@ -42,7 +37,7 @@ async def test_an_entry_is_refused_when_a_canceled_order_shows_a_fill(tmp_path: 
         await trio.sleep(0.3)
         venue.put(first, State.FILLED)
         await trio.sleep(5)
-        assert (await intent_of(rig, second)).code == "risk.max_position_notional"
+        assert (await rig.intent(second)).code == "risk.max_position_notional"
         told = [one.data for one in rig.journal.events if one.kind == "alarm"]
         assert [one["code"] for one in told] == ["order.filled_late"]
         assert told[0]["detail"].startswith("buy of 0.01 BTC/USDT shows after the order was canceled")
@@ -64,7 +59,7 @@ async def test_a_fill_that_shows_while_the_ledger_is_read_is_not_missed(tmp_path
         rig.outlook.account.journal.read = slowly  # type: ignore[method-assign]
         second = await rig.send(id="b")
         await trio.sleep(30)
-        assert (await intent_of(rig, second)).code == "risk.max_position_notional"
+        assert (await rig.intent(second)).code == "risk.max_position_notional"
 
 
 async def test_a_close_does_not_wait_behind_an_entry_in_doubt(tmp_path: Path) -> None:
@@ -76,8 +71,8 @@ async def test_a_close_does_not_wait_behind_an_entry_in_doubt(tmp_path: Path) ->
         await canceled(rig, "a")
         entry, close = await rig.send(id="b"), await rig.send(id="c", action="close", amount=None)
         await trio.sleep(0.2)
-        assert (await intent_of(rig, entry)).code == "risk.max_position_notional"
-        assert (await intent_of(rig, close)).state is IntentState.PLANNED
+        assert (await rig.intent(entry)).code == "risk.max_position_notional"
+        assert (await rig.intent(close)).state is IntentState.PLANNED
 
 
 async def test_a_doubt_that_stays_refuses_the_entry_after_a_while(tmp_path: Path) -> None:
@@ -88,9 +83,9 @@ async def test_a_doubt_that_stays_refuses_the_entry_after_a_while(tmp_path: Path
         venue.put(first, State.OPEN)  # look-ups have not caught up with its end
         second = await rig.send(id="b")
         await trio.sleep(10)
-        assert (await intent_of(rig, second)).state is IntentState.ACCEPTED
+        assert (await rig.intent(second)).state is IntentState.ACCEPTED
         await trio.sleep(10)
-        assert (await intent_of(rig, second)).code == "risk.max_position_notional"
+        assert (await rig.intent(second)).code == "risk.max_position_notional"
         venue.put(first, State.FILLED)
         await trio.sleep(5)
         assert (await rig.orders())[0].filled == first.amount, "it is asked for until its end shows"
@@ -106,9 +101,9 @@ async def test_a_new_life_is_in_doubt_of_what_ended_in_the_last_one(tmp_path: Pa
         second = await rig.send(id="b")
         rig.start(nursery)
         await trio.sleep(0.5)
-        assert (await intent_of(rig, second)).state is IntentState.ACCEPTED
+        assert (await rig.intent(second)).state is IntentState.ACCEPTED
         await trio.sleep(3)
-        assert (await intent_of(rig, second)).state is IntentState.PLANNED
+        assert (await rig.intent(second)).state is IntentState.PLANNED
         nursery.cancel_scope.cancel()
 
 

@@ -51,16 +51,12 @@ def test_five_hundred_at_the_real_door_pass_no_limit_also_over_a_kill(tmp_path: 
         daemon.kill()
         daemon.start()
         assert set(at_once(daemon, bodies)) <= {200, 202}
-        settle(daemon)
+        until(lambda: at_rest(daemon), "rest")
         assert daemon.stop() == 0
         check(daemon)
     finally:
         if daemon.process is not None and daemon.process.poll() is None:
             daemon.kill()
-
-
-def settle(daemon: Daemon) -> None:
-    until(lambda: at_rest(daemon), "rest")
 
 
 def at_rest(daemon: Daemon) -> bool:

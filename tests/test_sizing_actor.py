@@ -9,17 +9,12 @@ from msgspec.structs import replace
 
 from fakes import BTC, FakeVenue, wall
 from fks.domain.errors import Transient
-from fks.domain.messages import Intent, Position, Ticker, TradingState
+from fks.domain.messages import Position, Ticker, TradingState
 from fks.domain.orders import Leg, Side, State
 from fks.domain.settings import KellySettings, Limits, RiskSettings, SizingSettings
 from rig import Rig, until
 
 BY_RANGE = SizingSettings(method="volatility_adjusted", risk_pct=Decimal("0.02"), atr_period=14)
-
-
-async def intent_of(rig: Rig, alert_id: str) -> Intent:
-    (intent,) = await rig.journal.read(lambda ledger: ledger.intents_of(alert_id))
-    return intent
 
 
 async def test_five_hundred_simultaneous_alerts_never_pass_the_position_limit(tmp_path: Path) -> None:
@@ -49,7 +44,7 @@ async def test_unknown_orders_count_as_filled(tmp_path: Path) -> None:
         assert (await rig.only()).state is State.UNKNOWN
         second = await rig.send(id="b")
         await trio.sleep(3)
-        assert (await intent_of(rig, second)).code == "risk.max_position_notional"
+        assert (await rig.intent(second)).code == "risk.max_position_notional"
 
 
 async def test_a_share_of_equity_is_sized_by_balance_and_price(tmp_path: Path) -> None:
@@ -110,7 +105,7 @@ async def test_too_few_candles_are_refused_by_name(tmp_path: Path) -> None:
     async with Rig(tmp_path, FakeVenue(), sizing=BY_RANGE).running() as rig:
         alert = await rig.send(id="a", amount=None)
         await trio.sleep(5)
-        assert (await intent_of(rig, alert)).code == "sizing.no_candles"
+        assert (await rig.intent(alert)).code == "sizing.no_candles"
 
 
 async def test_a_pause_between_entries_outlasts_their_fills_and_lets_exits_pass(tmp_path: Path) -> None:
@@ -118,12 +113,12 @@ async def test_a_pause_between_entries_outlasts_their_fills_and_lets_exits_pass(
     async with Rig(tmp_path, FakeVenue(), limits=limits).running() as rig:
         at_once = [await rig.send(id="a"), await rig.send(id="b")]
         await trio.sleep(30)
-        assert [(await intent_of(rig, one)).code for one in at_once] == [None, "risk.cooldown"]
+        assert [(await rig.intent(one)).code for one in at_once] == [None, "risk.cooldown"]
         assert (await rig.only()).state is State.FILLED
         early = await rig.send(id="c")
         sale = await rig.send(id="d", action="sell", amount=Decimal("0.004"))
         await trio.sleep(5)
-        assert (await intent_of(rig, early)).code == "risk.cooldown"
+        assert (await rig.intent(early)).code == "risk.cooldown"
         assert (await rig.orders(sale))[0].state is State.FILLED
         other = await rig.send(id="e", symbol="ETH/USDT")
         await trio.sleep(27)  # neither the sale nor another market begins a pause
@@ -170,7 +165,7 @@ async def test_the_last_trade_is_as_old_as_the_exchange_says(tmp_path: Path) -> 
         age = 12.0
         stale, sale = await rig.send(id="b"), await rig.send(id="c", action="sell", amount=Decimal("0.004"))
         await trio.sleep(3)
-        assert [(await intent_of(rig, one)).code for one in (fresh, stale, sale)] == [
+        assert [(await rig.intent(one)).code for one in (fresh, stale, sale)] == [
             None,
             "risk.stale_price",
             None,
@@ -193,7 +188,7 @@ async def test_kelly_counts_the_strategys_own_closed_trades(tmp_path: Path) -> N
         await trade(2, "other", 50_000)
         early = await rig.send(id="early", strategy="mine", amount=None)
         await trio.sleep(3)
-        assert (await intent_of(rig, early)).code == "sizing.no_estimate"
+        assert (await rig.intent(early)).code == "sizing.no_estimate"
         venue.price = Decimal(100_000)
         await trio.sleep(2)
         await trade(3, "mine", 99_900)  # lost a thousandth
@@ -232,7 +227,7 @@ async def test_a_target_is_reached_once_however_often_it_is_sent(tmp_path: Path)
         await rig.send(id="a", amount=Decimal("0.02"), order_type="limit", price=Decimal(49_000))
         sent = [await rig.send(id=f"t{number}", **wish) for number in range(10)]
         await trio.sleep(10)
-        codes = [(await intent_of(rig, one)).code for one in sent]
+        codes = [(await rig.intent(one)).code for one in sent]
         assert codes == [None] + ["sizing.at_target"] * 9
         assert (await rig.orders(sent[0]))[0].amount == Decimal("0.030")
 
@@ -261,7 +256,7 @@ async def test_a_close_without_a_position_is_refused_by_name(tmp_path: Path) -> 
     async with Rig(tmp_path, FakeVenue()).running() as rig:
         alert = await rig.send(id="a", action="close", amount=None)
         await trio.sleep(5)
-        assert (await intent_of(rig, alert)).code == "close.nothing"
+        assert (await rig.intent(alert)).code == "close.nothing"
 
 
 async def test_a_cancel_ends_entries_and_leaves_protection(tmp_path: Path) -> None:
@@ -284,7 +279,7 @@ async def test_a_halted_account_refuses_entries_until_it_is_resumed(tmp_path: Pa
         await rig.journal.write(lambda ledger: ledger.set_trading(None, TradingState.HALTED, "test", 0.0))
         first = await rig.send(id="a")
         await trio.sleep(3)
-        assert (await intent_of(rig, first)).code == "risk.halted"
+        assert (await rig.intent(first)).code == "risk.halted"
         await rig.journal.write(lambda ledger: ledger.set_trading(None, TradingState.ACTIVE, "test", 0.0))
         await rig.send(id="b")
         await trio.sleep(3)
@@ -297,7 +292,7 @@ async def test_an_alert_that_grew_old_while_the_exchange_was_down_is_refused(tmp
     async with Rig(tmp_path, venue).running() as rig:
         alert = await rig.send(id="a")
         await trio.sleep(1200)
-        assert (await intent_of(rig, alert)).code == "gate.stale"
+        assert (await rig.intent(alert)).code == "gate.stale"
         assert venue.placed == []
 
 
@@ -307,4 +302,4 @@ async def test_an_account_that_failed_refuses_at_once(tmp_path: Path) -> None:
         rig.account.tell(failed=True, ready=False, reason="the keys are wrong")
         alert = await rig.send(id="a")
         await trio.sleep(2)
-        assert (await intent_of(rig, alert)).code == "account.failed"
+        assert (await rig.intent(alert)).code == "account.failed"

@@ -95,7 +95,7 @@ def sigterm_during_a_placement(stage: Stage) -> None:
     until(exchange.sent, "a request")
     began = time.monotonic()
     assert daemon.stop() == 0
-    assert time.monotonic() - began < 20.0  # of the 60 that a hanging request may take
+    assert time.monotonic() - began < 20.0  # and not as long as the exchange is silent
     daemon.start()
     daemon.until_order(alert, "filled")
     assert len(exchange.sent()) == total(exchange) == 1
