@@ -89,16 +89,13 @@ def _way(book: Book, orders: Sequence[Order]) -> Side | None:
     a stop.
 
     A stop that the exchange ended is not put back behind its back, and legs that it links are its own
-    business. Entries of both ways mix up whose coins are left. After a close that was not filled whole
-    the rest of the position has no stop: that is how closes are now, and a doubt.
+    business. Entries of both ways mix up whose coins are left.
     """
     way = Side.BUY if book.lowest >= ZERO else Side.SELL
     if book.attached or (way is Side.SELL and (book.highest > ZERO or not book.swap)):
         return None
     for order in orders:
         if order.leg is Leg.STOP_LOSS and order.state in (State.REJECTED, State.EXPIRED, State.REFUSED):
-            return None
-        if order.leg is Leg.CLOSE and order.at_rest and order.filled < order.amount:
             return None
         if order.leg is Leg.ENTRY and order.side is not way and order.filled > ZERO:
             return None
