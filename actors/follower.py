@@ -16,9 +16,9 @@ import trio
 from fks.domain import protection, sizing
 from fks.domain.errors import PlacementError, Rejected, Transient
 from fks.domain.limits import Bucket
-from fks.domain.messages import Look, Market, Order
+from fks.domain.messages import Look, Market, Order, Report
 from fks.domain.money import ZERO
-from fks.domain.orders import ENDED_SHORT, LIVE, IllegalTransition, Leg, State
+from fks.domain.orders import ENDED_SHORT, LIVE, IllegalTransition, State
 from fks.kernel import Restart
 from fks.ledger import Ledger
 from fks.venues.account import Account, names
@@ -28,6 +28,8 @@ BALANCE_S = 30.0  # how often the balance is asked for, at the latest
 BALANCE_RATE, BALANCE_BURST = 1.0, 5.0  # after changes: a second, at once
 MANY = 20  # so many orders are cheaper to list than to ask for one by one, also where a list is dear
 MARK_AGE_S = 1.0
+DOUBT_S = 15.0  # a close waits so long for what ended orders may show late
+GONE_S = 120.0  # an open order that so long shows nowhere is not open any more
 
 
 @dataclass(slots=True)
@@ -40,6 +42,10 @@ class Follower:
     account: Account
     _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
     _asked: dict[str, float] = field(init=False, default_factory=dict)
+    _unseen: dict[str, float] = field(init=False, default_factory=dict)  # since when it shows nowhere
+    _tried: dict[str, float] = field(init=False, default_factory=dict)  # when its cancel was last sent
+    _less: dict[str, float] = field(init=False, default_factory=dict)  # closes: since when too little shows
+    _unlisted: set[str] = field(init=False, default_factory=set)  # symbols that an alarm was raised for
     _nudge: trio.Event = field(init=False, default_factory=trio.Event)
     _changed: trio.Event = field(init=False, default_factory=trio.Event)
 
@@ -69,13 +75,16 @@ class Follower:
             changed = await self._wait(YOUNG_S if live or self.account.ended else OLD_S)
 
     def _care(self, live: Sequence[Order], *, changed: bool) -> None:
-        self._asked = {one.id: self._asked[one.id] for one in live if one.id in self._asked}
+        for times in (self._asked, self._unseen, self._tried, self._less):
+            for over in times.keys() - {one.id for one in live}:
+                del times[over]
         free = [order for order in live if order.state in LIVE and order.id not in self._busy]
         due = []
         for order in free:
             if order.cancel_requested:
-                self._spawn(self._cancel, order)
-            elif changed or self._due(order):
+                if self._due(self._tried, order.id, order.updated_at):
+                    self._spawn(self._cancel, order)
+            elif changed or self._due(self._asked, order.id, order.created_at):
                 due.append(order)
         # In a failed account one by one, so that what the defect is about stays alone with it.
         if len(due) >= MANY and not self.account.status.get().failed:
@@ -103,10 +112,10 @@ class Follower:
         for order in changed:
             self._spawn(self._ask, order)
 
-    def _due(self, order: Order) -> bool:
-        age = self.account.wall() - order.created_at
-        interval = min(max(age / 10, YOUNG_S), OLD_S)
-        return trio.current_time() - self._asked.get(order.id, float("-inf")) >= interval
+    def _due(self, times: Mapping[str, float], order_id: str, since: float) -> bool:
+        """Whether it is to be done once more: the more rarely, the longer ago it began."""
+        interval = min(max((self.account.wall() - since) / 10, YOUNG_S), OLD_S)
+        return trio.current_time() - times.get(order_id, float("-inf")) >= interval
 
     async def _wait(self, seconds: float) -> bool:
         """True when the venue says that something changed, rather than a nudge or the time."""
@@ -134,9 +143,34 @@ class Follower:
             self.account.log.warning("look_up_failed", **names(order), reason=str(error))
             return False
         if report is None:
+            await self._miss(order)
             return True
+        self._unseen.pop(order.id, None)
         await self.account.settle([(order, report)])
         return report.state in ENDED_SHORT or (report.state is State.FILLED and report.filled > ZERO)
+
+    async def _miss(self, order: Order) -> None:
+        """It was open and shows nowhere: exchanges forget what has ended. Not believed at once, and when it
+        was not ours to end, a human is told; what it has filled after all is still looked for.
+        """
+        if order.state not in LIVE:
+            return
+        now, lag = trio.current_time(), self.account.venue.features.lag_s
+        since = self._unseen.setdefault(order.id, now)
+        if now < since + (lag if order.cancel_requested else GONE_S):
+            return
+        reason = "the exchange shows nothing of it any more"
+        if not order.cancel_requested:
+            await self.account.alarm("order.vanished", f"{order.leg} in {order.symbol}: {reason}", order)
+        gone = Report(
+            client_order_id=order.client_order_id,
+            exchange_order_id=order.exchange_order_id or "",
+            state=State.CANCELED,
+            filled=order.filled,
+            average=order.average,
+            reason=reason,
+        )
+        await self.account.settle([(order, gone)])
 
     # --- fills that show after the end
 
@@ -159,6 +193,7 @@ class Follower:
     async def _cancel(self, order: Order) -> None:
         """A cancel may be repeated. What it meets on the way (a fill, an end) is settled as it is."""
         account, began = self.account, trio.current_time()
+        self._tried[order.id] = began
         try:
             report = await account.venue.cancel(order)
         except PlacementError as error:
@@ -194,18 +229,17 @@ class Follower:
                 ledger.shares(account.name, symbol) if shared else None,
             )
         )
-        market = account.venue.markets()[symbol]
+        market = account.venue.markets().get(symbol)
+        if market is None:
+            await self._tell_unlisted(symbol)
+            return
         watch = protection.needs_mark(live) and not account.venue.features.oco
         mark = await account.quotes.last(symbol, MARK_AGE_S) if watch else None
         booked = next((one.amount for one in positions if one.symbol == symbol), ZERO)
-        close = next((one for one in live if one.leg is Leg.CLOSE and protection.is_held(one)), None)
-        position = booked
-        if close is not None:
-            try:
-                position = await self._closable(market, booked)
-            except Transient as error:
-                account.log.warning("close_postponed", **names(close), reason=str(error))
-                return
+        close = protection.due_close(live)
+        position = await self._closable(close, market, booked) if close else booked
+        if position is None:
+            return
         steps = protection.next_steps(
             live,
             _families(live, known),
@@ -213,24 +247,64 @@ class Follower:
             protection.Ground(
                 step=market.amount_step,
                 minimum=sizing.minimum(market, mark or live[0].reference_price),
+                booked=booked,
                 position=position,
                 mark=mark,
                 oco=account.venue.features.oco,
                 shares=shares,
             ),
         )
-        if steps:
+        if steps.refuse is not None:
+            await self._refuse(steps.refuse)
+        elif steps:
             await self._carry_out(steps)
 
-    async def _closable(self, market: Market, booked: Decimal) -> Decimal:
-        """What a close may close. Contracts: the exchange's own position. Spot: what this daemon bought,
-        as far as it is there and free. Raises Transient.
+    async def _tell_unlisted(self, symbol: str) -> None:
+        """Once: its orders are followed, but without the market's numbers nothing new can be sent."""
+        if symbol not in self._unlisted:
+            self._unlisted.add(symbol)
+            detail = f"{symbol} is not among the account's markets any more: see to its position by hand"
+            await self.account.alarm("market.gone", detail)
+
+    async def _closable(self, close: Order, market: Market, booked: Decimal) -> Decimal | None:
+        """What a close may close; None: to be asked again.
+
+        What was filled, or freed by a cancel, a moment ago may not show yet, neither there nor here: while
+        there is less than the book says, the exchange is given the time that its look-ups may lag behind.
+        """
+        try:
+            there = await self._there(market, booked)
+        except Transient as error:
+            self.account.log.warning("close_postponed", **names(close), reason=str(error))
+            return None
+        if abs(there) >= abs(booked) and there * booked >= 0:
+            return there
+        now, lag = trio.current_time(), self.account.venue.features.lag_s
+        since = self._less.setdefault(close.id, now)
+        doubtful = any(order.symbol == market.symbol for order, _ in self.account.ended.values())
+        if now >= since + (max(lag, DOUBT_S) if doubtful else lag):
+            return there
+        self.account.log.info("close_postponed", **names(close), reason=f"{there} shows of {booked}")
+        return None
+
+    async def _there(self, market: Market, booked: Decimal) -> Decimal:
+        """Contracts: the exchange's own position. Spot: what this daemon bought, as far as it is there and
+        free. Raises Transient.
         """
         if market.kind == "spot":
             balance = await self.account.venue.balance()
             return min(booked, balance.free.get(market.base, ZERO))
         positions = await self.account.venue.positions()
         return next((one.amount for one in positions if one.symbol == market.symbol), ZERO)
+
+    async def _refuse(self, close: Order) -> None:
+        """The alarm first: should the process end between the two, it comes twice rather than never."""
+        detail = f"{close.symbol}: the book has a position to close, the exchange shows none"
+        await self.account.alarm("close.nothing", detail, close)
+        now = self.account.wall()
+        await self.account.journal.write(
+            lambda ledger: ledger.mark(close.id, State.REFUSED, f"close.nothing: {detail}", now)
+        )
 
     async def _carry_out(self, steps: protection.Steps) -> None:
         now = self.account.wall()

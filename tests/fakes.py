@@ -152,7 +152,9 @@ class FakeVenue:
     async def cancel(self, order: Order) -> Report | None:
         await trio.sleep(0.05)
         self.cancelled.append(order.client_order_id)
-        known = self.orders[order.client_order_id]
+        known = self.orders.get(order.client_order_id)
+        if known is None:
+            return None
         if known.state in (State.OPEN, State.PARTIAL):
             self.put(order, State.CANCELED, known.filled)
         return self.orders[order.client_order_id]

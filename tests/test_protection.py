@@ -26,10 +26,13 @@ STOP, TAKE = leg("s", Leg.STOP_LOSS, stop_price=dec(90)), leg("t", Leg.TAKE_PROF
 OPEN_STOP = replace(STOP, state=State.OPEN, not_before=0.0)
 
 
-def ground(position: str = "1", mark: str | None = None, *, oco: bool = False) -> Ground:
+def ground(
+    position: str = "1", mark: str | None = None, *, oco: bool = False, booked: str | None = None
+) -> Ground:
     return Ground(
         step=dec("0.001"),
         minimum=dec(0),
+        booked=dec(position if booked is None else booked),
         position=dec(position),
         mark=None if mark is None else dec(mark),
         oco=oco,
@@ -231,6 +234,14 @@ def test_a_close_leaves_what_comes_after_it_alone() -> None:
     later = order("n", alert_id="a3")
     assert next_steps([OPEN_STOP, close, later], [], {}, ground()) == Steps(cancel=("s",))
     assert next_steps([close, later], [], {}, ground()) == Steps(release=(("c", dec(1)),))
+
+
+def test_a_close_ends_what_shows_and_says_so_when_nothing_shows_of_what_is_booked() -> None:
+    close = order("c", Leg.CLOSE, Side.SELL, amount=dec(1), not_before=HELD, alert_id="a2")
+    assert next_steps([close], [], {}, ground("0.4", booked="1")) == Steps(release=(("c", dec("0.4")),))
+    assert next_steps([close], [], {}, ground("0", booked="1")) == Steps(refuse=close)
+    assert next_steps([close], [], {}, ground("-1", booked="-1")) == Steps(cancel=("c",))
+    assert next_steps([close], [], {}, ground("0")) == Steps(cancel=("c",))
 
 
 # --- several strategies on one symbol

@@ -27,14 +27,17 @@ _TOP_UP = Decimal("0.1")  # share of the entry: smaller partial fills wait for c
 
 
 class Steps(Struct, frozen=True):
-    """`release`: held orders with the amount to send; `cancel`: ids; `add`: new held legs."""
+    """`release`: held orders with the amount to send; `cancel`: ids; `add`: new held legs; `refuse`: a close
+    that the book has something for and the exchange has not.
+    """
 
     cancel: tuple[str, ...] = ()
     release: tuple[tuple[str, Decimal], ...] = ()
     add: tuple[Order, ...] = ()
+    refuse: Order | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.cancel or self.release or self.add)
+        return bool(self.cancel or self.release or self.add or self.refuse)
 
 
 class Family(Struct, frozen=True):
@@ -46,11 +49,13 @@ class Family(Struct, frozen=True):
 
 class Ground(Struct, frozen=True, kw_only=True):
     """What the steps stand on: the market's numbers, the last price, the signed position and the named
-    strategies' shares in it (none: it is all one).
+    strategies' shares in it (none: it is all one). `position` is what is to be closed where a close is next
+    (`due_close`), so far as the exchange shows it; else it is what is `booked`.
     """
 
     step: Decimal
     minimum: Decimal
+    booked: Decimal
     position: Decimal
     mark: Decimal | None
     oco: bool
@@ -138,21 +143,37 @@ def _close_steps(closes: Sequence[Order], live: Sequence[Order], ground: Ground)
     """A close goes when all that was live before it is gone, for what there is then; of both, a strategy's
     own close minds only what is its own.
     """
-    held = [close for close in closes if is_held(close)]
-    if len(held) < len(closes):
+    if not all(is_held(close) for close in closes):
         return Steps()  # one is on its way: what it leaves is not known yet
-    # Only what came before it: a later entry waits behind the close (`dispatch`) and is not its business.
-    # So does a later close: one at a time, or it would be released and wait for one that nobody ends.
-    first = held[0]
-    whose = first.strategy
-    others = [one for one in live[: live.index(first)] if not whose or one.strategy == whose]
-    position = ground.held_by(whose) if whose else ground.position
-    if others:
+    first = closes[0]
+    if others := _ahead(first, live):
         return Steps(cancel=tuple(order.id for order in others if not order.cancel_requested))
-    amount = floor_to(abs(position), ground.step)
-    if amount <= 0 or first.side is not (Side.SELL if position > 0 else Side.BUY):
-        return Steps(cancel=(first.id,))  # what was canceled had closed it already
-    return Steps(release=((first.id, amount),))
+    if amount := _to_close(first, ground):
+        return Steps(release=((first.id, amount),))
+    if _to_close(first, replace(ground, position=ground.booked)):
+        return Steps(refuse=first)
+    return Steps(cancel=(first.id,))  # what was canceled had closed it already
+
+
+def due_close(live: Sequence[Order]) -> Order | None:
+    """The close that goes next, for what there is now: all that was to end before it has ended."""
+    closes = [order for order in live if order.leg is Leg.CLOSE]
+    due = bool(closes) and all(is_held(close) for close in closes) and not _ahead(closes[0], live)
+    return closes[0] if due else None
+
+
+def _ahead(close: Order, live: Sequence[Order]) -> list[Order]:
+    """Only what came before it: a later entry waits behind the close (`dispatch`) and is not its business.
+    So does a later close: one at a time, or it would be released and wait for one that nobody ends.
+    """
+    whose = close.strategy
+    return [one for one in live[: live.index(close)] if not whose or one.strategy == whose]
+
+
+def _to_close(close: Order, ground: Ground) -> Decimal:
+    position = ground.held_by(close.strategy) if close.strategy else ground.position
+    way = Side.SELL if position > 0 else Side.BUY
+    return floor_to(abs(position), ground.step) if close.side is way else ZERO
 
 
 def _await_sale(family: Family) -> Steps:

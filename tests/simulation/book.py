@@ -19,6 +19,7 @@ from simulation.world import LAG_S, WINDOW_S, Rule, World
 
 FEE = Decimal("0.001")
 RACES = 0.6  # of cancels, with a fill
+STALE = 0.3  # of changes that questions about coins and position do not show at once
 SPOT = Market(
     symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT", amount_step=Decimal("0.001"),
     price_tick=Decimal("0.01"), min_amount=Decimal("0.001"),
@@ -75,6 +76,8 @@ class Book:
         self.position = self.lowest = self.highest = ZERO  # what the daemon's orders made
         self.records: list[Record] = []
         self._trades = 0
+        self._stale: tuple[Balance, Decimal] = self.balance(), self.position
+        self._stale_until = 0.0
 
     def introduce(self) -> None:
         told = {"attached legs": self.attached, "tells trades": self.tells_trades}
@@ -118,6 +121,7 @@ class Book:
         hidden = self.world.between(0, LAG_S) if self.world.chance(0.5) else 0.0
         seen_from = parent.seen_from if parent else trio.current_time() + hidden
         record = Record(order, len(self.records) + 1, State.OPEN, seen_from, parent)
+        self._grow_stale()
         self.records.append(record)
         return record
 
@@ -234,6 +238,7 @@ class Book:
             )
         )
         sign = 1 if order.side is Side.BUY else -1
+        self._grow_stale()
         self.position += sign * amount
         self.lowest, self.highest = min(self.lowest, self.position), max(self.highest, self.position)
         self.cash -= sign * amount * price + amount * price * FEE
@@ -247,6 +252,7 @@ class Book:
                     self._end(sibling, State.CANCELED)
 
     def _end(self, record: Record, state: State) -> None:
+        self._grow_stale()
         record.state = state
         self.world.note("exchange", str(state), order=record.order.client_order_id)
         if record.filled == ZERO:
@@ -278,6 +284,20 @@ class Book:
             trades=tuple(trades) if self.tells_trades else (),
             time=self.world.wall(),
         )
+
+    def _grow_stale(self) -> None:
+        """Before a change: what is shown may stay what it was, for as long as look-ups may lag behind."""
+        world, now = self.world, trio.current_time()
+        fresh = now >= self._stale_until
+        if fresh and world.wide and not world.healthy and world.further.random() < STALE:
+            self._stale = self.balance(), self.position
+            self._stale_until = now + world.further.uniform(0, LAG_S)
+
+    def shown(self) -> tuple[Balance, Decimal]:
+        """The balance and the position, as the exchange tells them."""
+        if trio.current_time() < self._stale_until:
+            return self._stale
+        return self.balance(), self.position
 
     def balance(self) -> Balance:
         total = {"USDT": self.cash, "BTC": ZERO if self.swap else self.coins + self.position}

@@ -75,14 +75,14 @@ class SimVenue:
         return await self._ask(lambda: [book.report(one) for one in alive])
 
     async def balance(self) -> Balance:
-        return await self._ask(self._book.balance)
+        return await self._ask(lambda: self._book.shown()[0])
 
     async def positions(self) -> Sequence[Position]:
         book = self._book
         if not book.swap:
             return ()
         return await self._ask(
-            lambda: (Position(account=book.name, symbol=book.market.symbol, amount=book.position),)
+            lambda: (Position(account=book.name, symbol=book.market.symbol, amount=book.shown()[1]),)
         )
 
     async def ticker(self, symbol: str) -> Ticker:

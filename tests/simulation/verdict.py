@@ -160,9 +160,11 @@ def _refusals(world: World, ledger: SqliteReader, books: Mapping[str, Book]) -> 
     """Nothing that was accepted is refused without a reason: it was too old, or somebody has barred it."""
     alarmed = {event.order_id for event in ledger.events(0, MOST * 10) if event.kind == Kind.ALARM}
     for order in (one for name in books for one in ledger.orders(limit=MOST, account=name)):
+        reason = order.reason or ""
+        if order.leg is Leg.CLOSE and reason.startswith("close.nothing"):  # nobody else trades here
+            world.violation(Rule.REFUSED, f"{order.id}: {reason}")
         if order.leg is not Leg.ENTRY or order.state is not State.REFUSED:
             continue
-        reason = order.reason or ""
         if old := reason in TOO_OLD:
             fair = order.updated_at > order.good_until
         else:

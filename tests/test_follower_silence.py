@@ -1,0 +1,142 @@
+"""What the exchange does not show (any more, or yet) is neither believed at once nor waited for forever."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import trio
+
+from fakes import ETH, FakeVenue
+from fks.domain.messages import Balance, Market, Order
+from fks.domain.orders import Leg, State
+from fks.domain.settings import RiskSettings
+from rig import Rig
+
+AMOUNT = Decimal("0.1")
+
+
+async def one(rig: Rig, leg: Leg) -> Order:
+    (order,) = [order for order in await rig.orders() if order.leg is leg]
+    return order
+
+
+def alarms(rig: Rig) -> list[str]:
+    return [event.data["code"] for event in rig.journal.events if event.kind == "alarm"]
+
+
+async def protected(rig: Rig) -> Order:
+    await rig.send(id="a", amount=AMOUNT, stop_loss=Decimal(48_000))
+    await trio.sleep(10)
+    stop = await one(rig, Leg.STOP_LOSS)
+    assert stop.state is State.OPEN
+    return stop
+
+
+async def test_a_stop_that_vanished_is_an_alarm_and_protects_no_longer(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    limits = RiskSettings(unprotected_s=30.0, on_unprotected="close")
+    async with Rig(tmp_path, venue, limits=limits).running() as rig:
+        stop = await protected(rig)
+        del venue.orders[stop.client_order_id]
+        await trio.sleep(60)
+        assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN  # a look-up may miss it for a while
+        await trio.sleep(240)
+        assert (await one(rig, Leg.STOP_LOSS)).state is State.CANCELED
+        assert alarms(rig) == ["order.vanished", "position.unprotected"]
+        assert (await one(rig, Leg.CLOSE)).state is State.FILLED
+
+
+async def test_what_shows_again_in_time_has_not_vanished(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        stop = await protected(rig)
+        for _ in range(5):
+            hidden = venue.orders.pop(stop.client_order_id)
+            await trio.sleep(60)
+            venue.orders[stop.client_order_id] = hidden
+            await trio.sleep(60)
+        assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
+        assert alarms(rig) == []
+
+
+async def test_a_close_does_not_wait_for_a_stop_that_vanished(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        stop = await protected(rig)
+        del venue.orders[stop.client_order_id]
+        await rig.send(id="b", action="close", amount=None)
+        await trio.sleep(20)
+        assert (await one(rig, Leg.CLOSE)).state is State.FILLED
+        assert len(venue.cancelled) < 5
+        assert alarms(rig) == []
+
+
+class Stubborn(FakeVenue):
+    """Takes cancels and carries none out."""
+
+    async def cancel(self, order: Order) -> None:
+        await trio.sleep(0.05)
+        self.cancelled.append(order.client_order_id)
+
+
+async def test_a_cancel_that_is_not_carried_out_is_sent_again_ever_more_rarely(tmp_path: Path) -> None:
+    venue = Stubborn("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", order_type="limit", price=Decimal(49_000))
+        await trio.sleep(2)
+        order = await rig.only()
+        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "admin"))
+        await trio.sleep(600)
+        assert 30 < len(venue.cancelled) < 70
+        assert (await rig.only()).state is State.OPEN
+
+
+class Lagging(FakeVenue):
+    """Coins are free again some time after the cancel that frees them."""
+
+    frees_after = 0.5
+    _freed = float("inf")
+
+    async def balance(self) -> Balance:
+        free = {**self.funds, "BTC": AMOUNT if trio.current_time() >= self._freed else Decimal(0)}
+        return Balance(free=free, total=dict(self.funds))
+
+    async def cancel(self, order: Order) -> object:
+        self._freed = trio.current_time() + self.frees_after
+        return await super().cancel(order)
+
+
+async def test_a_close_waits_for_the_coins_that_its_cancel_frees(tmp_path: Path) -> None:
+    async with Rig(tmp_path, Lagging()).running() as rig:
+        await protected(rig)
+        await rig.send(id="b", action="close", amount=None)
+        await trio.sleep(10)
+        close = await one(rig, Leg.CLOSE)
+        assert (close.state, close.filled) == (State.FILLED, AMOUNT)
+        assert alarms(rig) == []
+
+
+async def test_a_close_that_finds_nothing_of_what_the_book_holds_says_so(tmp_path: Path) -> None:
+    venue = Lagging()
+    venue.frees_after = float("inf")
+    async with Rig(tmp_path, venue).running() as rig:
+        await protected(rig)
+        alert = await rig.send(id="b", action="close", amount=None)
+        await trio.sleep(30)
+        assert (await one(rig, Leg.CLOSE)).state is State.REFUSED
+        assert alarms(rig) == ["close.nothing"]
+        assert await rig.journal.read(lambda ledger: ledger.alert_state(alert)) == "refused"
+
+
+async def test_a_market_that_is_gone_takes_nobody_else_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        await protected(rig)
+        left: dict[str, Market] = {"ETH/USDT": ETH}
+        monkeypatch.setattr(venue, "markets", lambda: left)
+        await trio.sleep(300)
+        assert not rig.account.status.get().failed
+        assert alarms(rig) == ["market.gone"]
+        assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
