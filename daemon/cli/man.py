@@ -8,8 +8,8 @@ import click
 _ENVIRONMENT = {
     "FKS_CONFIG": "The configuration file, where --config names none.",
     "FKS_WEBHOOK_SECRET": "What fks send and fks template use instead of the daemon's own secret.",
-    "FKS_ADMIN_URL": "Where the desk is, for the commands that ask it. Default: server.admin of the configuration.",
-    "FKS_ADMIN_TOKEN": "The desk's token. Default: server.admin_token, or the one that the daemon made for itself.",
+    "FKS_ADMIN_URL": "Where the desk is, for the commands that ask it. Default: server.admin.",
+    "FKS_ADMIN_TOKEN": "The desk's token. Default: server.admin_token, or the one that the daemon made.",
     "STATE_DIRECTORY": "Where the journal, the audit trail and the daemon's own secrets are. "
     "Default: /var/lib/fks for /etc/fks/fks.toml, /var/lib/fks-NAME for /etc/fks/NAME.toml, else ./var.",
     "CREDENTIALS_DIRECTORY": "Where ${credential:NAME} is looked for first (systemd sets it).",

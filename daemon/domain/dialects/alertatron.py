@@ -39,6 +39,9 @@ def read(text: str) -> dict[str, Any] | None:
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `read` found as native fields. The side of a stop or take profit may be left out, its amount is
+    the entry's or a share (`50%p`). Raises Refusal.
+    """
     fields = Fields(given)
     alert: dict[str, Any] = {"exchange": fields.needed("keys"), "symbol": fields.needed("symbol")}
     commands = [one for one in _commands(fields.needed("commands")) if one[0] not in _SILENT]
