@@ -21,8 +21,8 @@ def make_order(
 ) -> Order:
     """A planned order in the view's market, `amount` in base units; `more` are further fields of `Order`.
 
-    Its id is a function of alert, account, leg and `number` (of several take profits), so that deciding
-    twice makes the same order. A close is reduce-only on contracts unless `more` says otherwise.
+    Its id is a function of alert, account, leg and `number` (of several take profits): decided twice, it is
+    the same. A close is reduce-only on contracts unless `more` says otherwise.
     """
     name = f"{leg}-{number}" if number else str(leg)
     id_ = client_order_id(intent.alert_id, intent.account, name, 1)

@@ -144,7 +144,7 @@ class Carried(Struct, frozen=True, kw_only=True):
 
 
 class Ticker(Struct, frozen=True):
-    """`time` is when the exchange told it, 0 where it tells no time. Bid and ask may be unknown."""
+    """`time` is the exchange's own; 0 where it tells none. `bid`, `ask`: None where they are not known."""
 
     symbol: str
     last: Decimal

@@ -39,8 +39,8 @@ def read(text: str) -> dict[str, Any] | None:
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `read` found as native fields. The side of a stop or take profit may be left out, its amount is
-    the entry's or a share (`50%p`). Raises Refusal.
+    """What `read` found as native fields. A stop or take profit names the other side, and as its amount the
+    entry's or a share of the position (`50%p`). Raises Refusal.
     """
     fields = Fields(given)
     alert: dict[str, Any] = {"exchange": fields.needed("keys"), "symbol": fields.needed("symbol")}
