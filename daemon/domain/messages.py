@@ -171,8 +171,8 @@ class Market(Struct, frozen=True, kw_only=True):
 
 
 class TradingState(StrEnum):
-    """Of an account, or of all: the stricter one holds. A cancel passes in each."""
-
+    # Of an account, or of all: the stricter one holds. A cancel passes in each. (A docstring would be served
+    # in the API's description.)
     ACTIVE = "active"
     REDUCE = "reduce"  # only what makes a position smaller
     HALTED = "halted"  # only exits: closes, protective legs, reduce-only orders
