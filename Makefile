@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check conformance bench soak restarts overload simulate fuzz fuzz-full format lock types clean wheel wheel-test deb deb-test systemd-test
+.PHONY: demo test check conformance bench soak restarts overload simulate fuzz fuzz-full pruning format lock types clean wheel wheel-test deb deb-test systemd-test
 
 demo: $(VENV)/run  ## start on the embedded paper exchange, post a signed alert, show its order (ONCE=1: then stop)
 	$(BIN)/fks demo $(if $(ONCE),--once)
@@ -37,14 +37,17 @@ overload: $(VENV)/dev  ## floods of the real daemon: replies, the slowest of the
 simulate: $(VENV)/dev  ## seeded executions of the whole daemon; SEEDS=1000000 for the night
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(or $(SEEDS),10000) --jobs 2
 
-fuzz: $(VENV)/dev  ## spoilt alerts, a flood for the door, odd questions for the desk (a minute each; SECONDS=... for the alerts)
+fuzz: $(VENV)/dev  ## malformed alerts, a flood for the door, odd questions for the desk (a minute each; SECONDS=... for the alerts)
 	PYTHONPATH=tests $(BIN)/python -m fuzz parser --seconds $(or $(SECONDS),60)
 	PYTHONPATH=tests $(BIN)/python -m fuzz door --bodies $(or $(BODIES),30000) --connections $(or $(CONNECTIONS),10000)
 	PYTHONPATH=tests $(BIN)/python -m fuzz desk
 
-fuzz-full: $(VENV)/dev  ## a million spoilt bodies and 100,000 hostile connections on the real daemon (about 20 minutes)
+fuzz-full: $(VENV)/dev  ## a million malformed bodies and 100,000 hostile connections on the real daemon (about 25 minutes)
 	PYTHONPATH=tests $(BIN)/python -m fuzz door --bodies 1000000 --connections 100000
 	PYTHONPATH=tests $(BIN)/python -m fuzz door --bodies 20000 --connections 2000 --default-rate
+
+pruning: $(VENV)/dev  ## commits of an old journal of 200,000 alerts, with and without the janitor at work (several minutes)
+	PYTHONPATH=tests $(BIN)/python -m pruning $(ARGS)
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

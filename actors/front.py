@@ -159,7 +159,7 @@ class Front:
         if address is not None and not contains(self.allow, address):
             self._log_denial(address, "address")
             detail = "this address may not send alerts; see webhook.allow"
-            return _problem(403, detail, address=address[:45])  # who is behind a proxy sees whether it is his
+            return _problem(403, detail, address=address[:45])  # behind a proxy the sender sees which
         body = await _read(receive, headers)
         if body is None:
             return _problem(413, f"an alert has at most {MAX_BODY} bytes", headers={"connection": "close"})

@@ -1,7 +1,7 @@
 """What the journal needs of a store: the queue of the daemon, and the truth of it.
 
 A channel only says "look again"; what is to be done is what the ledger says, so that a crash, a
-restart and a second machine are the same case. Methods are synchronous: the engine runs them in its
+restart and a lost wake-up are the same case. Methods are synchronous: the engine runs them in its
 worker thread, those of `Ledger` inside a transaction that is on disk before anyone hears of it.
 """
 

@@ -1,4 +1,4 @@
-"""How long a commit takes while the janitor works, and while it does not: `python -m pruning [--alerts N]`.
+"""How long a commit takes while the janitor works, and while it does not: `make pruning ARGS="--alerts N"`.
 
 An old journal of that many alerts (every other one half of a round trip), a sender every 5 ms, the real
 journal actor, disk and clock.

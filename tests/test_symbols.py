@@ -1,4 +1,4 @@
-"""From a sender's word for a market to the one that he means, or a refusal: never a guess."""
+"""From a sender's word for a market to the market that is meant, or a refusal: never a guess."""
 
 import pytest
 from hypothesis import given

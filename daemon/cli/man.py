@@ -8,6 +8,8 @@ import click
 _ENVIRONMENT = {
     "FKS_CONFIG": "The configuration file, where --config names none.",
     "FKS_WEBHOOK_SECRET": "What fks send and fks template use instead of the daemon's own secret.",
+    "FKS_ADMIN_URL": "Where the desk is, for the commands that ask it. Default: server.admin.",
+    "FKS_ADMIN_TOKEN": "The desk's token. Default: server.admin_token, or the one that the daemon made.",
     "STATE_DIRECTORY": "Where the journal, the audit trail and the daemon's own secrets are. "
     "Default: /var/lib/fks for /etc/fks/fks.toml, /var/lib/fks-NAME for /etc/fks/NAME.toml, else ./var.",
     "CREDENTIALS_DIRECTORY": "Where ${credential:NAME} is looked for first (systemd sets it).",
@@ -26,9 +28,10 @@ _EXITS = {
     "1": "Understood, and the answer is no.",
     "64": "Wrong usage.",
     "69": "The daemon cannot be reached.",
-    "70": "A defect in fks.",
+    "70": "fks cannot go on: a defect, a damaged journal, an address it cannot listen on.",
     "77": "Another daemon holds this journal.",
     "78": "The configuration or the journal's schema cannot be used.",
+    "130": "Interrupted.",
 }
 _SIGNALS = {
     "SIGTERM, SIGINT": "Take no more alerts, finish what is under way, end.",

@@ -41,22 +41,22 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Alert(Struct, frozen=True, kw_only=True):
-    """One alert in the daemon's own words; the contract's section 5 gives each field's meaning."""
+    """One alert in the daemon's own words. Prices are in quote units; None is not given."""
 
-    symbol: str
+    symbol: str  # as the sender calls the market
     action: Action
-    timestamp: float | None = None
-    confidence: Decimal | None = None
-    id: str | None = None
-    exchange: str | None = None
-    exchanges: tuple[str, ...] = ()
-    amount: Decimal | None = None
-    notional: Decimal | None = None
-    percent: Decimal | None = None
-    sizing: dict[str, Any] | None = None
+    timestamp: float | None = None  # UTC epoch seconds
+    confidence: Decimal | None = None  # 0..1; see `webhook.min_confidence`
+    id: str | None = None  # the event's own: the same id is the same alert
+    exchange: str | None = None  # an account's name
+    exchanges: tuple[str, ...] = ()  # instead of it: one intent for each account
+    amount: Decimal | None = None  # base units; at most one of these three
+    notional: Decimal | None = None  # quote units
+    percent: Decimal | None = None  # of equity
+    sizing: dict[str, Any] | None = None  # keys of `[sizing]` laid over the configured ones
     order_type: OrderType = OrderType.MARKET
-    price: Decimal | None = None
-    stop_price: Decimal | None = None
+    price: Decimal | None = None  # of a market order: what the sender saw
+    stop_price: Decimal | None = None  # what triggers a stop or stop-limit order
     trail_percent: Decimal | None = None
     take_profit: tuple[Target, ...] = ()
     stop_loss: Target | None = None
@@ -65,9 +65,9 @@ class Alert(Struct, frozen=True, kw_only=True):
     reduce_only: bool = False
     leverage: int | None = None
     margin_mode: str | None = None
-    market_position: str | None = None
-    prev_market_position: str | None = None
-    position_size: Decimal | None = None
+    market_position: str | None = None  # long, short or flat: the strategy's, after this order
+    prev_market_position: str | None = None  # and before it
+    position_size: Decimal | None = None  # base units, after this order; its sign is not read
     position_side: str | None = None  # of a close or a cancel: only "long" or only "short"
     share: Decimal | None = None  # of a close: the part of the position, 0..1
     max_lag: Decimal | None = None  # seconds: shortens `webhook.max_age_s`, never lengthens it

@@ -2,7 +2,7 @@
 
 
 class FksError(Exception):
-    """Base of everything raised on purpose."""
+    """Base of what leaves a component on purpose."""
 
 
 class Fatal(FksError):

@@ -19,7 +19,7 @@ class Kind(StrEnum):
     TRADING_STATE = "trading_state"
     ALERT_CONFLICT = "alert_conflict"  # same key, other body: an alarm
     ALERT_REJECTED = "alert_rejected"  # authentic, but refused before it was accepted
-    WEBHOOK_DENIED = "webhook_denied"  # address, signature or rate
+    WEBHOOK_DENIED = "webhook_denied"  # authentication failed; sampled
     ALARM = "alarm"  # data: code, detail
     STRATEGY_DRIFT = "strategy_drift"  # and followed: the book was not what the strategy assumed
     SUMMARY_SENT = "summary_sent"  # data: until, the end of the day that it is about (UTC seconds)

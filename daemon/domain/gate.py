@@ -27,6 +27,10 @@ from fks.domain.symbols import SymbolIndex
 
 
 class GateRules(Struct, frozen=True):
+    """`secrets`: the common ones, then the strategies' own. `accounts`: names. `strategies`: by name; where
+    there is none, an alert's strategy is a free label.
+    """
+
     secrets: tuple[WebhookSecret, ...]
     webhook: WebhookSettings
     accounts: frozenset[str]

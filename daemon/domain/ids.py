@@ -1,6 +1,6 @@
 """Names that are functions of what they name: the same alert always gives the same ids.
 
-So a replay, a crash or a second machine meets its own earlier work instead of doubling it.
+So a re-send, or the daemon after a crash, meets its own earlier work instead of doubling it.
 """
 
 import hashlib
@@ -71,7 +71,9 @@ def alert_id(key: str) -> str:
 
 
 def client_order_id(alert_id: str, account: str, leg: str, attempt: int) -> str:
-    """`q` and 17 of [a-z0-9] (88 bits): valid on every exchange of `facts`' table."""
+    """`q` and 17 of [a-z0-9] (88 bits): sent as it is, or in the shape that `venues.ccxt_dialects`
+    names for the exchange.
+    """
     return "q" + _base36(_join(alert_id, account, leg, attempt), 17)
 
 

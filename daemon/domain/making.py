@@ -19,6 +19,11 @@ from fks.domain.view import View
 def make_order(
     intent: Intent, view: View, leg: Leg, *, side: Side, amount: Decimal, number: int = 0, **more: Any
 ) -> Order:
+    """A planned order in the view's market, `amount` in base units; `more` are further fields of `Order`.
+
+    Its id is a function of alert, account, leg and `number` (of several take profits): decided twice, it is
+    the same. A close is reduce-only on contracts unless `more` says otherwise.
+    """
     name = f"{leg}-{number}" if number else str(leg)
     id_ = client_order_id(intent.alert_id, intent.account, name, 1)
     more.setdefault("reduce_only", leg is Leg.CLOSE and view.market.kind != "spot")
@@ -41,7 +46,9 @@ def make_order(
 
 
 def on_grid(name: str, price: Decimal, tick: Decimal, *, buying: bool) -> Decimal:
-    """`price_to`, but a price below the first tick is refused: 0 would read as "no price" further on."""
+    """`price_to`; raises Refusal naming the field `name` for a price below the first tick: 0 would read as
+    "no price" further on.
+    """
     rounded = price_to(price, tick, buying=buying)
     if rounded <= 0:
         raise Refusal("alert.number", f"{name} {plain(price)} is below one tick of {plain(tick)}", name)
@@ -49,6 +56,9 @@ def on_grid(name: str, price: Decimal, tick: Decimal, *, buying: bool) -> Decima
 
 
 def check_amount(amount: Decimal, wanted: Decimal, view: View, price: Decimal | None) -> None:
+    """Raises Refusal when `amount` (base units; `wanted` before rounding) is nothing, or less or more than
+    the market takes at `price` (quote units; None: the last one).
+    """
     if amount <= 0:
         step = plain(view.market.amount_step)
         raise Refusal("order.below_minimum", f"{plain(wanted)} is less than one step of {step}", "amount")
@@ -61,6 +71,7 @@ def check_amount(amount: Decimal, wanted: Decimal, view: View, price: Decimal | 
 
 
 def check_minimum(amount: Decimal, view: View, price: Decimal | None = None) -> None:
+    """Raises Refusal when `amount` (base units) is less than the market takes at `price`, or at the last."""
     least = sizing.minimum(view.market, price or view.price)
     if amount < least:
         raise Refusal(
@@ -72,7 +83,11 @@ def check_minimum(amount: Decimal, view: View, price: Decimal | None = None) -> 
 
 
 def protection_of(intent: Intent, view: View, entry: Order, reference: Decimal | None) -> Sequence[Order]:
-    """The protective orders that the alert asks for, prices rounded towards safety."""
+    """The protective orders that the alert asks for, prices rounded towards safety.
+
+    `reference`: the entry's price (quote units) from which distances count. Raises Refusal when it is not
+    known, when a leg lies on the wrong side of it or is too small, or when the account cannot hold a stop.
+    """
     alert = intent.alert
     if not (alert.stop_loss or alert.take_profit):
         return ()

@@ -144,6 +144,8 @@ class Carried(Struct, frozen=True, kw_only=True):
 
 
 class Ticker(Struct, frozen=True):
+    """`time` is the exchange's own; 0 where it tells none. `bid`, `ask`: None where they are not known."""
+
     symbol: str
     last: Decimal
     bid: Decimal | None = None
@@ -169,12 +171,15 @@ class Market(Struct, frozen=True, kw_only=True):
 
 
 class TradingState(StrEnum):
+    # Of an account, or of all: the stricter one holds. A cancel passes in each. (A docstring would be served
+    # in the API's description.)
     ACTIVE = "active"
-    REDUCE = "reduce"
-    HALTED = "halted"
+    REDUCE = "reduce"  # only what makes a position smaller
+    HALTED = "halted"  # only exits: closes, protective legs, reduce-only orders
 
     @property
     def severity(self) -> int:
+        """0 active, 1 reduce, 2 halted."""
         return ("active", "reduce", "halted").index(self.value)
 
 

@@ -52,6 +52,9 @@ class Performance(Struct, frozen=True, kw_only=True):
 
 
 def performance(closed: Sequence[RoundTrip], still_open: Sequence[RoundTrip], curve: Curve) -> Performance:
+    """Of round trips in one quote currency. Fees are also those of the open ones; a trip that made nothing
+    is neither won nor lost, and counts in the win rate.
+    """
     profits = [trip.profit for trip in closed]
     won, lost = total(_above(profits)), -total(one for one in profits if one < ZERO)
     holding = [trip.holding_s for trip in closed if trip.holding_s is not None]

@@ -73,6 +73,7 @@ class Ground(Struct, frozen=True, kw_only=True):
 
 
 def is_held(order: Order) -> bool:
+    """Whether only a `release` can send it. An attached leg is not held: it travels with its entry."""
     return order.state is State.PLANNED and order.not_before == HELD and not order.attached
 
 

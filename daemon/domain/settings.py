@@ -58,6 +58,12 @@ raise an alarm; bring the position to what the strategy says it has now; or refu
 
 
 class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """No `secrets`: the daemon makes one. `allow`: networks, or `tradingview` for its published addresses.
+
+    An alert is refused when it is older than `max_age_s`, further ahead than `max_future_s`, or less
+    confident than `min_confidence` (0..1; 0: not asked for). A reply waits `wait_s` for the outcome.
+    """
+
     secrets: tuple[WebhookSecret, ...] = ()
     on_drift: OnDrift = "alarm"
     allow: tuple[str, ...] = ("tradingview", "127.0.0.1/32")
@@ -191,6 +197,8 @@ class StrategySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class JournalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: `sqlite:` and a path, relative to the state directory. `retention_days` 0: all is kept."""
+
     url: str = "sqlite:fks.db"
     retention_days: int = 365
 

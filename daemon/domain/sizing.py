@@ -1,6 +1,6 @@
 """How much: from an alert and an account's equity to an amount in base units, before rounding.
 
-Formulas are those of the README's sizing table. Nothing here rounds up.
+The formulas are those of the README's table ("How much"). Nothing here rounds up.
 """
 
 from collections.abc import Sequence
@@ -140,7 +140,7 @@ def amount_for(
     candles: Table | None = None,
     trips: Sequence[RoundTrip] = (),
 ) -> Decimal:
-    """Base units to trade, unrounded. `price`: the limit price, or the last one. `held`: the signed
+    """Base units to trade, unrounded. `price`: the limit or stop price, else the last. `held`: the signed
     position with what is pending towards it. `candles`: closed, quote units. `trips`: closed. Raises Refusal.
     """
     if alert.amount is not None:

@@ -1,4 +1,4 @@
-"""From what a sender calls a market to the one market that he means, or a refusal."""
+"""From what a sender calls a market to the one market that the sender means, or a refusal."""
 
 import re
 from collections import defaultdict

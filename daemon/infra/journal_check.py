@@ -1,6 +1,6 @@
-"""What `fks journal` tells of a journal: whether it is sound, and how full it is.
+"""What `fks journal verify` tells of a journal: whether it is sound. How full it is: `journal_stats`.
 
-All work on a reader, so that they run beside the daemon or without it.
+Everything works on a reader, so it runs beside the daemon or without it.
 """
 
 import contextlib

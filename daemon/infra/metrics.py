@@ -257,7 +257,7 @@ class Metrics:
         self._batch().observe(size)
 
     def commit_failed(self, reason: str) -> None:
-        """`reason`: the error's class."""
+        """`reason`: "full" or "busy"."""
         self._refused_commits(reason).inc()
 
     def loop_lag(self, seconds: float) -> None:

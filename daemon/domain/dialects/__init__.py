@@ -70,7 +70,7 @@ NAMES = (NATIVE, *sorted(BY_NAME))
 
 _NATIVE_FIELDS = frozenset(Alert.__struct_fields__)
 _OWN = ("exchange", "exchanges", "strategy", "confidence", "comment")
-# A body that is no valid JSON may still say who sent it, and then he is told what is wrong with it.
+# A body that is no valid JSON may still say who sent it, and then the sender is told what is wrong with it.
 _BROKEN_SECRETS = (
     re.compile(r'"(?:secret|signalToken|password)"\s{0,9}:\s{0,9}"([^"\\]{1,200})"'),
     re.compile(r"\b(?:secret|TOKEN)\s{0,9}=\s{0,9}([^\s,;]{1,200})"),

@@ -39,6 +39,9 @@ def read(text: str) -> dict[str, Any] | None:
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `read` found as native fields. A stop or take profit names the other side, and as its amount the
+    entry's or a share of the position (`50%p`). Raises Refusal.
+    """
     fields = Fields(given)
     alert: dict[str, Any] = {"exchange": fields.needed("keys"), "symbol": fields.needed("symbol")}
     commands = [one for one in _commands(fields.needed("commands")) if one[0] not in _SILENT]

@@ -29,6 +29,9 @@ def read(text: str) -> dict[str, Any] | None:
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `read` found as native fields. STOP_PRICE is a stop loss, but of a stop order what triggers it.
+    Raises Refusal.
+    """
     fields = Fields(given)
     signal = fields.word("SIGNAL", _SIGNALS)
     exchange = fields.text("EXCHANGE")

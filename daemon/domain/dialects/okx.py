@@ -31,10 +31,12 @@ _INVESTMENTS = {
 
 
 def fits(given: Mapping[str, Any]) -> bool:
+    """Whether it is OKX': no other format has these two names."""
     return "instrument" in given or "signalToken" in given
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The native fields. Without `maxLag` an alert is good for 60 s, as the vendor has it. Raises Refusal."""
     fields = Fields(given)
     action = fields.word("action", {name: name for name in (*_ENTRIES, *_EXITS)})
     alert: dict[str, Any] = {

@@ -60,6 +60,9 @@ _COMMAND = re.compile(
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `read` found as native fields. `vol_dollar` and `vol_pct_bal_loss` are what the stop loss may
+    cost, not what is bought. Raises Refusal.
+    """
     fields = Fields(given)
     command = fields.needed("command").lower()
     if command in _REFUSED:

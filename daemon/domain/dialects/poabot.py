@@ -28,10 +28,14 @@ _UNITS = {"amount": "amount", "cost": "notional", "percent": "percent"}
 
 
 def fits(given: Mapping[str, Any]) -> bool:
+    """Whether it is POABOT's: the only format that parts a market into base and quote."""
     return {"base", "quote", "side"} <= given.keys()
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The native fields. `percent` is of the position where a side closes, of equity where it enters a
+    contract; of a spot buy it is refused. Raises Refusal.
+    """
     fields = Fields({name: value for name, value in given.items() if value not in ("", "NaN")})
     fields.refuse(["hedge"], "fks does not hedge between exchanges")
     side = fields.needed("side").lower()

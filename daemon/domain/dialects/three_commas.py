@@ -25,10 +25,14 @@ _CURRENCIES = {"base": "amount", "quote": "notional", "position_percent": "share
 
 
 def fits(given: Mapping[str, Any]) -> bool:
+    """Whether it is 3Commas': no other format has these two names."""
     return "tv_instrument" in given or "bot_uuid" in given
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The native fields. An exit with an amount is a reduce-only order, one without a close. Raises Refusal,
+    also for stop losses that are limits or move to the entry price.
+    """
     fields = Fields(given)
     action = fields.word("action", {name: name for name in (*_ENTRIES, *_EXITS)})
     exchange, instrument = fields.text("tv_exchange"), fields.needed("tv_instrument")

@@ -35,10 +35,14 @@ _LIFETIMES = {"gtc": "gtc", "ioc": "ioc", "fok": "fok"}
 
 
 def fits(given: Mapping[str, Any]) -> bool:
+    """Whether it is TradersPost's: no other format calls the market `ticker`."""
     return "ticker" in given
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The native fields. A `sentiment` becomes the strategy's position after the order; `price` of a market
+    order is what the sender saw. Raises Refusal, also for options, trailing and stop-limit stop losses.
+    """
     fields = Fields(given)
     fields.refuse(OPTIONS, "fks trades no options")
     alert: dict[str, Any] = {"symbol": fields.needed("ticker"), "timestamp": fields.take("time")}
