@@ -1,6 +1,5 @@
 """Copies committed events into the audit file. It looks on: whatever fails here, trading goes on."""
 
-from collections.abc import Callable
 from enum import Enum, auto
 
 import structlog
@@ -21,24 +20,13 @@ class Audit(Enum):
 
 
 class AuditActor:
-    """`on_written` hears how many records were written, `on_failure` of each attempt that failed.
-
-    After a failure the next message tries again, behind the file's last complete line.
-    """
+    """After a failure the next message tries again, behind the file's last complete line."""
 
     MAILBOX = 4
     RESTART = Restart()
 
-    def __init__(
-        self,
-        exporter: AuditExporter,
-        *,
-        on_written: Callable[[int], None] = lambda _count: None,
-        on_failure: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, exporter: AuditExporter) -> None:
         self._exporter = exporter
-        self._on_written = on_written
-        self._on_failure = on_failure
         self._failure: str | None = None
 
     async def start(self) -> None:
@@ -50,11 +38,10 @@ class AuditActor:
         try:
             if message is Audit.REOPEN:
                 await trio.to_thread.run_sync(self._exporter.close)
-            while written := await trio.to_thread.run_sync(self._exporter.pump):
-                self._on_written(written)
+            while await trio.to_thread.run_sync(self._exporter.pump):
+                pass
             self._failure = None
         except (OSError, AuditDiffers, Overloaded) as error:
             if str(error) != self._failure:  # once, not with every event of a bad day
                 log.error("audit_failed", reason=str(error))  # noqa: TRY400 - no traceback: the reason says it
             self._failure = str(error)
-            self._on_failure()

@@ -9,9 +9,8 @@ The pages that become free are used for what comes next: the file stays as large
 written without them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import structlog
@@ -19,9 +18,9 @@ import trio
 
 from fks.domain.errors import Overloaded
 from fks.domain.events import Kind
-from fks.domain.messages import Carried, Look, Market
-from fks.domain.money import ZERO
+from fks.domain.messages import Carried, Look
 from fks.domain.retention import Retention, Rules
+from fks.domain.symbols import Markets, amount_step
 from fks.infra.chain import rfc3339
 from fks.kernel import Restart
 from fks.ledger import Journal, Reader
@@ -33,7 +32,6 @@ ALERTS = 10  # forgotten in one transaction
 EVENTS = 100  # trimmed in one transaction
 WITHIN_S = 30.0
 
-Markets = Mapping[str, Mapping[str, Market]]  # by account, then by symbol
 
 log = structlog.get_logger(actor="janitor")
 
@@ -88,7 +86,7 @@ class Janitor:
     async def _flat(self, rules: Rules, horizon: float) -> list[Carried]:
         """The markets that can be carried further than they are."""
         markets = self.markets()
-        retention = Retention(rules, horizon, lambda *market: _step(markets, *market))
+        retention = Retention(rules, horizon, lambda *market: amount_step(markets, *market))
         after = 0
 
         def fold(ledger: Reader) -> bool:
@@ -127,8 +125,3 @@ class Janitor:
             count += trimmed
             await trio.sleep(PAUSE_S)
         return count
-
-
-def _step(markets: Markets, account: str, symbol: str) -> Decimal:
-    market = markets.get(account, {}).get(symbol)
-    return market.amount_step if market else ZERO

@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from fks.domain.errors import Overloaded
-from fks.domain.events import Kind, alert_event, order_event
+from fks.domain.events import ALERT_STATES, ORDER_STATES, Kind
 from fks.domain.messages import Event
 from fks.domain.orders import State
 from fks.domain.outcome import AlertState
@@ -35,8 +35,6 @@ EQUITY_S = 60.0
 LAG_S = 1.0
 REMEMBERED = 10_000  # alerts and orders between two of their events
 
-_ORDER_STATE = {order_event(state): state for state in State}
-_ALERT_STATE = {alert_event(state): state for state in AlertState}
 _FAILED = frozenset({State.REJECTED, State.REFUSED, State.UNKNOWN})
 
 
@@ -74,9 +72,9 @@ class MetricsActor:
     async def handle(self, events: Sequence[Event]) -> None:
         for event in events:
             self.metrics.committed_event(event.kind, event.seq)
-            if state := _ORDER_STATE.get(event.kind):
+            if state := ORDER_STATES.get(event.kind):
                 self._order(state, event)
-            elif alert_state := _ALERT_STATE.get(event.kind):
+            elif alert_state := ALERT_STATES.get(event.kind):
                 self._alert(alert_state, event)
             elif event.kind == Kind.FILL:
                 self._fill(event)

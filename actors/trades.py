@@ -2,21 +2,17 @@
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Iterator
 
 import trio
 
 from fks.domain.attribution import Attribution
-from fks.domain.messages import Market
-from fks.domain.money import ZERO
+from fks.domain.symbols import Markets, amount_step
 from fks.domain.trades import RoundTrip, RoundTrips, TripQuery, Trips
 from fks.ledger import Journal, Reader
 
 CHUNK = 1_000  # fills in one look at the journal
 KEPT = 10_000  # closed round trips of an account, the newest
-
-Markets = Mapping[str, Mapping[str, Market]]  # by account, then by symbol
 
 
 class _Fold:
@@ -24,7 +20,7 @@ class _Fold:
 
     def __init__(self, markets: Markets) -> None:
         self.known = frozenset(markets)
-        self.trips = RoundTrips(lambda account, symbol: _step(markets, account, symbol))
+        self.trips = RoundTrips(lambda account, symbol: amount_step(markets, account, symbol))
         self.closed: dict[str, deque[tuple[int, RoundTrip]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._attribution = Attribution()
         self._after = 0
@@ -75,8 +71,3 @@ class Trades:
             self._fold = None  # it may have stopped in the middle of something
             raise
         return fold
-
-
-def _step(markets: Markets, account: str, symbol: str) -> Decimal:
-    market = markets.get(account, {}).get(symbol)
-    return market.amount_step if market else ZERO

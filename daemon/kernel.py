@@ -203,13 +203,12 @@ _PASSING = (Transient, Overloaded, trio.TooSlowError)
 Make = Callable[[trio.Nursery], Actor[M]]
 
 
-async def _live(make: Make[M], inbox: Inbox[M], task_status: trio.TaskStatus[None], *, first: bool) -> None:
+async def _live(make: Make[M], inbox: Inbox[M], told: "_FirstLife") -> None:
     """One life of an actor and of the tasks that it started: they end together."""
     async with trio.open_nursery() as tasks:
         actor = make(tasks)
         await actor.start()
-        if first:
-            task_status.started()
+        told.started()
         async for message in inbox.receive:
             await actor.handle(message)
         tasks.cancel_scope.cancel()
@@ -226,16 +225,16 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-class _FirstLife(trio.TaskStatus[None]):
+class _FirstLife:
     """Passes on once that the actor has started; its later lives are nobody's news."""
 
     def __init__(self, told: trio.TaskStatus[None]) -> None:
-        self.expected = True
-        self._told = told
+        self._told: trio.TaskStatus[None] | None = told
 
-    def started(self, value: None = None) -> None:
-        self.expected = False
-        self._told.started(value)
+    def started(self) -> None:
+        if self._told is not None:
+            self._told.started()
+            self._told = None
 
 
 async def supervise(
@@ -256,7 +255,7 @@ async def supervise(
     first = _FirstLife(task_status)
     while True:
         try:
-            await _live(make, inbox, first, first=first.expected)
+            await _live(make, inbox, first)
             return
         except Exception as error:
             leaves = _leaves(error)

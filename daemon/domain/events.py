@@ -40,6 +40,10 @@ def alert_event(state: AlertState) -> str:
     return f"alert_{state}"
 
 
+ORDER_STATES = {order_event(state): state for state in State}
+ALERT_STATES = {alert_event(state): state for state in AlertState}
+"""What an event of an order's, or an alert's, new state tells."""
+
 _ENDS = {order_event(state) for state in AT_REST}
 _LIVES = {order_event(state) for state in LIVE}
 _PLANNED = order_event(State.PLANNED)

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from fks.domain.events import MISDIRECTED, Kind, order_event
+from fks.domain.events import MISDIRECTED, ORDER_STATES, Kind, order_event
 from fks.domain.limits import BreakerState
 from fks.domain.messages import Event, TradingState
 from fks.domain.orders import State
@@ -29,7 +29,6 @@ NAMES = (
 LONGEST = 300  # characters of a reason: an exchange's may be a page
 URGENT = frozenset({"alarm", "unknown", "unprotected", "breaker", "halted", "drift", "failed"})
 
-_STATES = {order_event(state): state for state in State}
 _ALARMING = {order_event(State.REJECTED), order_event(State.REFUSED)}
 _OTHERS = {
     Kind.ALARM,
@@ -79,7 +78,7 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 def of(event: Event) -> Notice | None:
     """None: not a human's business, or told by another event of the same fact."""
-    if state := _STATES.get(event.kind):
+    if state := ORDER_STATES.get(event.kind):
         return _order(state, event)
     match event.kind:
         case Kind.ALARM:
@@ -99,7 +98,7 @@ def of(event: Event) -> Notice | None:
 def kinds(on: Iterable[str]) -> frozenset[str]:
     """Of the events that may make a wanted notice: orders have many others."""
     wanted = set(on)
-    orders = {kind for kind, state in _STATES.items() if state.value in wanted}
+    orders = {kind for kind, state in ORDER_STATES.items() if state.value in wanted}
     return frozenset(orders | (_ALARMING if "alarm" in wanted else set()) | _OTHERS)
 
 

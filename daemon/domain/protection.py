@@ -39,6 +39,10 @@ class Steps(Struct, frozen=True):
     def __bool__(self) -> bool:
         return bool(self.cancel or self.release or self.add or self.refuse)
 
+    def __add__(self, more: "Steps") -> "Steps":
+        """Both; a refusal is always alone."""
+        return Steps(self.cancel + more.cancel, self.release + more.release, self.add + more.add)
+
 
 class Family(Struct, frozen=True):
     """An entry with all the protective legs that it ever had, oldest first: the ledger's own order."""
@@ -95,8 +99,7 @@ def next_steps(
     for name in dict.fromkeys(family.entry.strategy for family in families):
         own = [order for order in live if ground.shares is None or order.strategy == name]
         kin = [family for family in families if family.entry.strategy == name]
-        steps = _protect(own, kin, replace(ground, position=ground.held_by(name)))
-        total = Steps(total.cancel + steps.cancel, total.release + steps.release, total.add + steps.add)
+        total += _protect(own, kin, replace(ground, position=ground.held_by(name)))
     return total
 
 
@@ -118,10 +121,9 @@ def _protect(live: Sequence[Order], families: Sequence[Family], ground: Ground) 
         left = min(room, own)
         held, room = held - own, room - left
         if left <= 0 < own:
-            steps = _await_sale(family)
+            total += _await_sale(family)
         else:
-            steps = _family_steps(family, floor_to(left, ground.step), ground)
-        total = Steps(total.cancel + steps.cancel, total.release + steps.release, total.add + steps.add)
+            total += _family_steps(family, floor_to(left, ground.step), ground)
     return total
 
 
@@ -196,8 +198,7 @@ def _family_steps(family: Family, left: Decimal, ground: Ground) -> Steps:
     stops = [leg for leg in waiting if leg.leg is Leg.STOP_LOSS]
     if ground.oco or not _wants_stop(family):
         released = _sized([leg for leg in targets if is_held(leg)], family.entry, left, ground)
-        guarded = _stop_steps(family, stops, left, ground)
-        return Steps(guarded.cancel, guarded.release + released, guarded.add)
+        return _stop_steps(family, stops, left, ground) + Steps(release=released)
     reached = [leg for leg in targets if is_held(leg) and _reached(leg, ground.mark)]
     if reached:
         # The stop first: only when it is known to be gone, and how much of it was filled, is the

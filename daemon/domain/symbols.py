@@ -3,13 +3,23 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from decimal import Decimal
 
 from fks.domain.errors import Refusal
 from fks.domain.messages import Market
+from fks.domain.money import ZERO
+
+Markets = Mapping[str, Mapping[str, Market]]  # by account, then by symbol
 
 _PREFIX = re.compile(r"^[A-Z0-9_]{2,24}:(?=[A-Z0-9])")
 _PERPETUAL = re.compile(r"(\.P|[-_]?PERP|-SWAP)$")
 _XBT = re.compile(r"^XBT(?=[A-Z/_-])")  # the ISO 4217 style name of bitcoin, as some charts have it
+
+
+def amount_step(markets: Markets, account: str, symbol: str) -> Decimal:
+    """In base units; 0 of a market that is not known (any more), so that nothing of it counts as nothing."""
+    market = markets.get(account, {}).get(symbol)
+    return market.amount_step if market else ZERO
 
 
 class SymbolIndex:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from fks.domain import book
+from fks.domain.events import ALERT_STATES, ORDER_STATES
 from fks.domain.messages import Intent, Order
 from fks.domain.money import ZERO, plain
 from fks.domain.orders import NEXT, Leg, State
@@ -24,8 +25,6 @@ Check = Callable[[SqliteReader], Iterator[Finding]]
 _PAGE = 500
 _MEAN = Decimal("0.01")  # exchanges round their averages; a share of the price
 _UNFILLED = frozenset({State.PLANNED, State.SENDING, State.UNKNOWN, State.REJECTED, State.REFUSED})
-_STATES = {f"order_{state}": state for state in State}
-_ALERT_STATES = {f"alert_{state}": state for state in AlertState}
 _LOOK = "look at the order on the exchange"
 _REPORT = "keep a copy of the journal, and report it as a defect"
 
@@ -143,15 +142,15 @@ def histories(reader: SqliteReader) -> Iterator[Finding]:
         "SELECT alert_id, order_id, kind FROM event WHERE kind LIKE 'order~_%' ESCAPE '~'"
         " OR kind LIKE 'alert~_%' ESCAPE '~' ORDER BY seq"
     ):
-        if order_id is not None and (state := _STATES.get(kind)) is not None:
+        if order_id is not None and (state := ORDER_STATES.get(kind)) is not None:
             before = orders.get(order_id)
             illegal = state not in NEXT[before] if before else not trimmed and state is not State.PLANNED
             if illegal:
                 told = f"{before or 'nothing'} was followed by {state}"
                 yield Finding(f"order {order_id}", f"its events are impossible: {told}", _LOOK)
             orders[order_id] = state
-        elif kind in _ALERT_STATES:
-            alerts[alert_id] = _ALERT_STATES[kind]
+        elif kind in ALERT_STATES:
+            alerts[alert_id] = ALERT_STATES[kind]
     yield from _ends(reader, "order_", orders, trimmed=trimmed)
     yield from _ends(reader, "alert", alerts, trimmed=trimmed)
 

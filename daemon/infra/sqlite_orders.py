@@ -18,7 +18,7 @@ from fks.domain.money import ZERO, plain
 from fks.domain.orders import ENDED_SHORT, IN_FLIGHT, IllegalTransition, Leg, State, advance
 from fks.domain.risk import check_trading, effective_trading
 from fks.infra import sqlite_codec as codec
-from fks.infra.sqlite_pruning import SqlitePruning
+from fks.infra.sqlite_chain import SqliteChain
 from fks.infra.sqlite_reader import INDEXED
 from fks.infra.sqlite_schema import UNFINISHED
 from fks.infra.sqlite_shares import book_shares
@@ -32,7 +32,7 @@ _INSERT = f"INSERT INTO order_({codec.ORDER}) VALUES ({', '.join('?' * len(Order
 _UPDATE = f"UPDATE order_ SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ?"  # noqa: S608 - our own constants
 
 
-class SqliteOrders(SqlitePruning):
+class SqliteOrders(SqliteChain):
     """What becomes of an order, from its claim to its rest."""
 
     def claim(

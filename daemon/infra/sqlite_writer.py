@@ -15,10 +15,11 @@ from fks.domain.orders import IllegalTransition
 from fks.domain.trading_state import Peak
 from fks.infra import sqlite_codec as codec
 from fks.infra.sqlite_orders import SqliteOrders
+from fks.infra.sqlite_pruning import SqlitePruning
 
 
-class SqliteLedger(SqliteOrders):
-    """All changes; what concerns one order is in SqliteOrders."""
+class SqliteLedger(SqliteOrders, SqlitePruning):
+    """All changes; what concerns one order is in SqliteOrders, what is deleted in SqlitePruning."""
 
     def accept(self, new: NewAlert) -> Acceptance:
         """See Ledger. Raises JournalFull while the disk is full."""

@@ -9,11 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fks.venues import lazy_ccxt
-
-lazy_ccxt.install()
-
-import ccxt  # noqa: E402 - after the lazy stand-ins
+import ccxt
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch  # needs no escaping, whoever encodes it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

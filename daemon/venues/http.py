@@ -25,6 +25,7 @@ from fks.venues.http_socket import TcpStream, open_tcp
 Kind = Literal["dns", "connect", "proxy", "tls", "timeout", "closed", "protocol", "too_large"]
 
 MAX_BODY = 64 * 1024 * 1024  # the largest market list known is about 20 MB
+IDLE_S = 45.0  # an idle connection that is older may be closed at the other end already
 _CHUNK = 65536
 
 
@@ -141,7 +142,6 @@ class HttpClient:
         self,
         *,
         max_connections: int = 64,
-        idle_expiry: float = 45.0,
         connect_timeout: float = 10.0,
         max_body: int = MAX_BODY,
         tls: ssl.SSLContext | None = None,
@@ -152,7 +152,6 @@ class HttpClient:
         self._proxy = proxy
         self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
         self._slots = trio.Semaphore(max_connections)
-        self._idle_expiry = idle_expiry
         self._connect_timeout = connect_timeout
         self._max_body = max_body
         self._deadlines = Deadlines()
@@ -213,7 +212,7 @@ class HttpClient:
         idle = self._idle[origin]
         while idle:
             connection = idle.pop()
-            fresh = trio.current_time() - connection.idle_since < self._idle_expiry
+            fresh = trio.current_time() - connection.idle_since < IDLE_S
             if fresh and not connection.tcp.readable:
                 return connection
             connection.tcp.close()

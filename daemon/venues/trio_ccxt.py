@@ -5,6 +5,7 @@ parsed by ccxt, and carried by `http.HttpClient`. The only other thing of asynci
 use is `gather`; their global name `asyncio` becomes a stand-in that has just that.
 """
 
+import asyncio  # only to be recognised and replaced in ccxt's modules
 import importlib
 import re
 import sys
@@ -19,28 +20,22 @@ from math import inf
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import ccxt
 import sniffio
 import trio
-
-from fks.domain.limits import Bucket
-from fks.venues import lazy_ccxt
-from fks.venues.ccxt_helpers import Helpers
-from fks.venues.http import HttpClient, Response, TransportError
-from fks.venues.http_proxy import Proxy
-from fks.venues.throttle import Throttle
-
-lazy_ccxt.install()
-
-import asyncio  # noqa: E402 - only to be recognised and replaced in ccxt's modules
-
-import ccxt  # noqa: E402 - after the lazy stand-ins
-from ccxt.base.errors import (  # noqa: E402
+from ccxt.base.errors import (
     BadResponse,
     ExchangeClosedByUser,
     ExchangeNotAvailable,
     NotSupported,
     RequestTimeout,
 )
+
+from fks.domain.limits import Bucket
+from fks.venues.ccxt_helpers import Helpers
+from fks.venues.http import HttpClient, Response, TransportError
+from fks.venues.http_proxy import Proxy
+from fks.venues.throttle import Throttle
 
 _PARSE_IN_THREAD = 256 * 1024  # characters; json.loads takes about 3 ms for so many
 _WEBSOCKET = re.compile(r"(un_)?watch(_\w+)?|\w+_ws|spawn|delay|client|get_event_loop")
