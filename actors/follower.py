@@ -25,6 +25,7 @@ from fks.venues.account import Account, names
 
 YOUNG_S, OLD_S = 1.0, 15.0  # how often an open order is asked for, by its age
 BALANCE_S = 30.0  # how often the balance is asked for, at the latest
+PROBE_S = 5.0  # and while the breaker is open: an answer is what closes it
 BALANCE_RATE, BALANCE_BURST = 1.0, 5.0  # after changes: a second, at once
 MANY = 20  # so many orders are cheaper to list than to ask for one by one, also where a list is dear
 MARK_AGE_S = 1.0
@@ -338,7 +339,8 @@ class Follower:
                 account.called("balance", "ok", began)
                 account.tell(balance=balance, balance_at=account.wall())
             await trio.sleep(bucket.wait(trio.current_time()))
-            with trio.move_on_after(BALANCE_S):
+            closed = account.breaker.allows_entry(trio.current_time())
+            with trio.move_on_after(BALANCE_S if closed else PROBE_S):
                 await self._changed.wait()
 
     def _spawn(self, work: Callable[[Order], Awaitable[object]], order: Order) -> None:

@@ -1,6 +1,7 @@
 """The real daemon and the real ccxt against a local Binance that checks signatures and keeps the book."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from exchange_process import Exchange as ExchangeProcess
-from process import running, until
+from process import PAPER, Daemon, running, until
 from standins.binance import KEY, SECRET
 
 
@@ -119,6 +120,37 @@ def test_killed_while_the_exchange_is_silent_and_started_again(tmp_path: Path, e
         daemon.start()
         daemon.until_order(reply.json["alert_id"], "filled")
         assert len(exchange.placements()) == 1
+
+
+@pytest.mark.fault(46)
+def test_an_exchange_that_freezes_with_orders_on_the_way_is_not_noticed_by_the_others(
+    tmp_path: Path, exchange: Exchange
+) -> None:
+    def seconds(daemon: Daemon, attempt: int) -> float:
+        began = time.monotonic()
+        reply = daemon.alert(exchange="paper", id=f"alive {attempt}")
+        assert (reply.status, reply.json["status"]) == (200, "success")
+        return time.monotonic() - began
+
+    soon = "breaker = { cooldown_s = 2.0 }\n"  # else its entries wait for a minute
+    both = 'default_exchange = "paper"\n'
+    with (
+        running(tmp_path, config(exchange) + soon + PAPER, head=both) as daemon,
+        ThreadPoolExecutor(20) as pool,
+    ):
+        assert daemon.alert(exchange="binance", id="first").status == 200
+        exchange.process.send_signal(signal.SIGSTOP)
+        try:
+            frozen = [pool.submit(daemon.alert, exchange="binance", id=f"frozen {n}") for n in range(20)]
+            took = [seconds(daemon, attempt) for attempt in range(3)]
+            assert min(took) < 1.0, "also where this machine was held up once"
+            replies = [one.result() for one in frozen]
+        finally:
+            exchange.process.send_signal(signal.SIGCONT)
+        assert {reply.status for reply in replies} == {202}
+        for reply in replies:
+            daemon.until_order(reply.json["alert_id"], "filled")
+        assert list(exchange.executions().values()) == [1] * 21
 
 
 def test_the_exchange_s_rejection_is_told(tmp_path: Path, exchange: Exchange) -> None:
