@@ -28,6 +28,7 @@ from fks.ledger import Ledger, Reader
 from fks.venues.account import Account, names
 
 PULSE_S = 1.0
+CONNECTING_S = 10.0  # so long the guard waits at its start for the markets, which say what counts as nothing
 PAGE = 100  # fills read, and folded, at once: the loop waits for some milliseconds
 PRICE_AGE_S = 60.0
 RULE = "risk.unprotected_s"
@@ -46,11 +47,12 @@ class Guard:
     account: Account
     limits: RiskSettings
     on_unprotected: OnUnprotected
-    _stirred: bool = field(init=False, default=True)
+    _measured: bool = field(init=False, default=False)  # the folds were made with the markets' steps
+    _stirred: bool = field(init=False)
     _day: float = field(init=False, default=0.0)
-    _seen: int = field(init=False, default=0)  # number of the last fill that was folded in
-    _last_fill: float = field(init=False, default=0.0)
-    _lots: Lots = field(init=False, default_factory=Lots)
+    _seen: int = field(init=False)  # number of the last fill that was folded in
+    _last_fill: float = field(init=False)
+    _lots: Lots = field(init=False)
     _trips: RoundTrips = field(init=False)
     _streak: Streak = field(init=False)
     _realized_today: Decimal = field(init=False, default=ZERO)
@@ -60,8 +62,14 @@ class Guard:
     _equity_at: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Fold the fills from the first one on."""
+        self._seen, self._last_fill, self._lots = 0, 0.0, Lots()
         self._trips = RoundTrips(lambda _account, symbol: self._step(symbol))
         self._streak = Streak(self.limits.max_consecutive_losses)
+        self._stirred = True
 
     async def start(self) -> None:
         self.tasks.start_soon(self._pulse)
@@ -70,8 +78,10 @@ class Guard:
         self._stirred = True
 
     async def _pulse(self) -> None:
-        while not self.account.status.get().connected:  # what counts as nothing, the markets say
-            await self.account.status.changed()
+        """While the exchange is not reached only stops are watched: what has none is told."""
+        with trio.move_on_after(CONNECTING_S):
+            while not self.account.status.get().connected:
+                await self.account.status.changed()
         while True:
             try:
                 await self._look()
@@ -81,13 +91,17 @@ class Guard:
 
     async def _look(self) -> None:
         now = self.account.wall()
+        if not self._measured and self.account.status.get().connected:
+            self._measured = True
+            self._begin()
         stirred, self._stirred = self._stirred, False
         try:
             if stirred:
                 await self._take_in()
                 self._missing = await self._find_missing()
             anew = stirred or self._day != now // trading_state.DAY_S
-            if anew or self.limits.max_unknown_s or self.limits.max_drawdown:  # what changes with time alone
+            by_time = bool(self.limits.max_unknown_s or self.limits.max_drawdown)
+            if self._measured and (anew or by_time):
                 await self._judge(now, anew=anew)
         except Overloaded:
             self._stirred = True
@@ -156,19 +170,30 @@ class Guard:
 
     async def _act(self, one: Unprotected, now: float, age: float) -> None:
         account, entry = self.account, one.entry
-        closed = self.limits.on_unprotected != "close"
-        if not closed:  # first: a full disk has room for it, not for an alarm
-            closed = await account.journal.write(lambda ledger: self._close(ledger, one, now))
+        done, then = True, "look at the exchange"
+        if self.limits.on_unprotected == "close":  # first: a full disk has room for it, not for an alarm
+            done, then = await self._end(one, now)
         if entry.id not in self._told:
-            then = "look at the exchange" if self.limits.on_unprotected == "alarm" else "it is being closed"
             what = f"{entry.symbol}: {plain(one.amount)} of entry {entry.id} has no stop loss"
             limit = f"for {age:.0f} s, the limit is {self.limits.unprotected_s:g} s"
             told = f"{what} that is known to be on the exchange {limit}: {then}"
             if await account.journal.write(lambda ledger: ledger.note_unprotected(entry, told, now)):
                 account.log.error("alarm", code="position.unprotected", detail=told, **names(entry))
             self._told.add(entry.id)
-        if closed:
+        if done:
             self._done.add(entry.id)
+
+    async def _end(self, one: Unprotected, now: float) -> tuple[bool, str]:
+        """Whether its close is planned, and what to say of it. While the exchange is not reached none is: the
+        stop may be there after all, and how much can be sold is for its markets to say.
+        """
+        if not self._measured:
+            return False, "it will be closed when the exchange answers, if it still has none then"
+        if self._market(one.entry.symbol) is None:
+            return False, "its market is not known, so it cannot be closed: look at the exchange"
+        if await self.account.journal.write(lambda ledger: self._close(ledger, one, now)):
+            return True, "it is being closed"
+        return False, "it will be closed once no other order of it is under way or in doubt"
 
     def _close(self, ledger: Ledger, one: Unprotected, now: float) -> bool:
         """As an alert's close: what is live is canceled first, and the close is sent for what is left.

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import trio
 from msgspec.structs import replace
 
-from fks.domain.decide import decide_in_doubt, may_exit, noticed
+from fks.domain import overtaking, strategy
+from fks.domain.decide import Planned, decide_in_doubt, may_exit, noticed
 from fks.domain.errors import Overloaded, Refusal
 from fks.domain.events import Kind
 from fks.domain.messages import Balance, Exposure, Intent, Look, Market, TradingState
@@ -58,94 +59,136 @@ class Sizing:
 
     async def _decide_all(self) -> None:
         async with self._turn:
+            sweep = _Sweep()
             try:
-                while await self._decide_batch():
+                while await self._decide_page(sweep):
                     pass
+                self._postponed = sweep.postponed
             except* Overloaded as full:  # nothing was written; the next pulse comes again
                 self.account.log.warning("decision_postponed", reason=str(full.exceptions[0]))
             except* IllegalTransition as late:  # a write that was given up as too slow came through
                 self.account.log.info("decided_already", reason=str(late.exceptions[0]))
 
-    async def _decide_batch(self) -> bool:
-        """Decide what can be decided of the oldest intents. Whether there may be more at once."""
+    async def _decide_page(self, sweep: "_Sweep") -> bool:
+        """Decide what can be decided of the next intents. Whether there may be more."""
         account = self.account
         doubts = dict(account.ended)
         intents, trading, exposure = await account.journal.read(
             lambda ledger: (
-                ledger.unsized(account.name, BATCH),
+                ledger.unsized(account.name, BATCH, sweep.after),
                 ledger.trading(),
                 ledger.exposure(account.name, account.wall()),
             )
         )
         if not intents:
             return False
+        sweep.after = intents[-1].alert_id
         # Of both moments: what ends meanwhile is only in the later, what is settled only in the earlier one.
         doubtful = tuple(order for order, _ in (account.ended | doubts).values())
         failed = account.status.get().failed  # then a reversal still closes what is held
+        due = self._due(intents, sweep)
         batch = _Batch(
+            sweep,
             intents,
             replace(exposure, doubtful=doubtful),
             TradingState.HALTED if failed else effective_trading(trading, account.name),
-            await self.outlook.balance([intent.alert for intent in intents]),
+            await self.outlook.balance([intent.alert for intent in due]),
         )
-        await account.quotes.all(self._symbols(intents), PRICE_AGE_S)
+        await account.quotes.all(self._symbols(due, sweep), PRICE_AGE_S)
         for intent in intents:
             await self._decide(intent, batch)
-        self._postponed = batch.postponed
         await account.journal.write_all(batch.changes)  # in order: a later one may cancel an earlier one's
-        return batch.decided == BATCH
+        return len(intents) == BATCH
 
     async def _decide(self, intent: Intent, batch: "_Batch") -> None:
         with self.account.spared(alert_id=intent.alert_id):
             await self._decide_one(intent, batch)
 
     async def _decide_one(self, intent: Intent, batch: "_Batch") -> None:
-        rules = self.outlook.rules(intent.alert)
+        rules, sweep = self.outlook.rules(intent.alert), batch.sweep
         drift: str | None = None
+        symbol, overtaken = "", list[Intent]()
         try:
-            market = self._market(intent)
-            if market is None or market.symbol in batch.waiting:
+            market = self._market(intent, sweep)
+            if market is None:
+                sweep.blind = True
                 return  # undecided: later, or refused as stale by then
+            symbol, spot = market.symbol, market.kind == "spot"
+            waiting = sweep.waiting.get(symbol, ())
+            passed = overtaking.passed(intent.alert, waiting, own=rules.own is not None, spot=spot)
+            if passed is None:
+                sweep.wait(intent, symbol)
+                return
             self.outlook.hint(intent.alert, market)
             view = await self.outlook.view(intent.alert, market, batch.exposure, batch.trading, batch.balance)
             if view is None:
-                batch.waiting.add(market.symbol)  # later intents must not overtake it
+                sweep.wait(intent, symbol)  # later intents must not overtake it
                 return
+            overtaken = passed
             drift = noticed(intent, view)
-            patient = bool(view.exposure.doubtful) and self._may_wait(intent, market.symbol, batch)
+            patient = bool(view.exposure.doubtful) and self._may_wait(intent, symbol, batch)
             decided = decide_in_doubt(intent, view, rules, patient=patient)
-        except Refusal as refusal:
-            told = {"code": refusal.code, "detail": refusal.detail}
-            self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
-            batch.decide(_refuse(intent, refusal))
+        except Refusal as refusal:  # also a close that finds no position ends what it overtakes
+            end = self._end(overtaking.ended(intent.alert, overtaken, closes=False), intent, symbol, sweep)
+            self._refuse(intent, refusal, end, batch)
             self._tell_drift(intent, drift, rules, batch)
             return
         if decided is None:
-            self._postpone(intent, market.symbol, batch)
+            self._postpone(intent, symbol, batch)
             return
+        ended = overtaking.ended(intent.alert, overtaken, closes=bool(decided.orders))
+        self._plan(intent, decided, self._end(ended, intent, symbol, sweep), batch)
+        self._tell_drift(intent, drift, rules, batch)
+        self._tell_withheld(intent, decided.withheld, batch)
+
+    def _plan(self, intent: Intent, decided: Planned, end: Change, batch: "_Batch") -> None:
         now = self.account.wall()
         live = (*batch.exposure.live, *decided.orders)
         batch.exposure = replace(batch.exposure, live=live)
 
         def write(ledger: Ledger) -> None:
+            end(ledger)
             ledger.request_cancel(decided.cancel, now, intent.alert_id)
             ledger.extend(decided.add)
             ledger.plan(intent, decided.orders)
 
-        batch.decide(write)
-        self._tell_drift(intent, drift, rules, batch)
-        self._tell_withheld(intent, decided.withheld, batch)
+        batch.changes.append(write)
+
+    def _refuse(self, intent: Intent, refusal: Refusal, end: Change, batch: "_Batch") -> None:
+        told = {"code": refusal.code, "detail": refusal.detail}
+        self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
+
+        def write(ledger: Ledger) -> None:
+            end(ledger)
+            ledger.refuse(intent, refusal)
+
+        batch.changes.append(write)
+
+    def _end(self, ended: Sequence[Intent], by: Intent, symbol: str, sweep: "_Sweep") -> Change:
+        """A part of the change that `by` is: apart from it, they could come alive behind a close."""
+        refusal = overtaking.refusal(by)
+        for one in ended:
+            told = {"code": refusal.code, "detail": refusal.detail}
+            self.account.log.warning("intent_refused", alert_id=one.alert_id, **told)
+        if ended:
+            sweep.end(ended, symbol)
+
+        def write(ledger: Ledger) -> None:
+            for one in ended:
+                ledger.refuse(one, refusal)
+
+        return write
 
     def _may_wait(self, intent: Intent, symbol: str, batch: "_Batch") -> bool:
         """Not for long, and not with somebody behind it who wants out of the same market."""
         if self.account.wall() > intent.received_at + DOUBT_S:
             return False
         behind = batch.intents[batch.intents.index(intent) + 1 :]
-        return symbol not in self._symbols([one for one in behind if _leaves(one)])
+        return symbol not in self._symbols([one for one in behind if _leaves(one)], batch.sweep)
 
     def _postpone(self, intent: Intent, symbol: str, batch: "_Batch") -> None:
-        batch.waiting.add(symbol)
-        batch.postponed.add(intent.alert_id)
+        batch.sweep.wait(intent, symbol)
+        batch.sweep.postponed.add(intent.alert_id)
         if intent.alert_id not in self._postponed:
             why = "at a limit, and an order that has just ended may show a fill yet"
             self.account.log.info("decision_postponed", alert_id=intent.alert_id, reason=why)
@@ -169,20 +212,29 @@ class Sizing:
         kind = Kind.STRATEGY_DRIFT if rules.on_drift == "follow" else Kind.ALARM
         batch.changes.append(lambda ledger: ledger.note(kind, account=intent.account, **told))
 
-    def _market(self, intent: Intent) -> Market | None:
+    def _market(self, intent: Intent, sweep: "_Sweep") -> Market | None:
         """None while the account's markets are not loaded. Raises Refusal."""
         if self.account.wall() > intent.good_until:
             raise Refusal("gate.stale", "the alert grew too old before it could be decided")
         index, status = self.account.index, self.account.status.get()
         if status.failed and (index is None or not may_exit(intent.alert)):
             raise Refusal("account.failed", f"account {status.account} is closed: {status.reason}")
-        return index.resolve(intent.alert.symbol) if index is not None else None
+        return None if index is None or sweep.blind else index.resolve(intent.alert.symbol)
 
-    def _symbols(self, intents: Sequence[Intent]) -> set[str]:
+    def _due(self, intents: Sequence[Intent], sweep: "_Sweep") -> list[Intent]:
+        """Those that something is asked of the exchange for: what only waits behind others costs nothing."""
+
+        def is_due(intent: Intent) -> bool:
+            symbols = self._symbols([intent], sweep)
+            return bool(symbols) and (_closes(intent) or not symbols & sweep.waiting.keys())
+
+        return [intent for intent in intents if is_due(intent)]
+
+    def _symbols(self, intents: Sequence[Intent], sweep: "_Sweep") -> set[str]:
         symbols = set()
         for intent in intents:
             try:
-                market = self._market(intent)
+                market = self._market(intent, sweep)
             except Refusal:
                 continue
             if market is not None:
@@ -191,21 +243,46 @@ class Sizing:
 
 
 @dataclass(slots=True)
-class _Batch:
-    """One round's view of the account; orders planned in it count for those decided after them."""
+class _Sweep:
+    """One look at all that is undecided, page by page, oldest first: what waits hides nothing behind it.
 
+    It is `blind` from the first alert on that found no markets: were they loaded meanwhile, later ones would
+    overtake it.
+    """
+
+    blind: bool = False
+    after: str | None = None  # the alert that it has come to
+    waiting: dict[str, list[Intent]] = field(default_factory=dict)  # undecided, by symbol, oldest first
+    postponed: set[str] = field(default_factory=set)
+
+    def wait(self, intent: Intent, symbol: str) -> None:
+        self.waiting.setdefault(symbol, []).append(intent)
+
+    def end(self, ended: Sequence[Intent], symbol: str) -> None:
+        """They wait no more; neither does what comes behind them, where nothing else waits."""
+        ids = {one.alert_id for one in ended}
+        self.waiting[symbol] = [one for one in self.waiting[symbol] if one.alert_id not in ids]
+        if not self.waiting[symbol]:
+            del self.waiting[symbol]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One page's view of the account; orders planned in it count for those decided after them."""
+
+    sweep: _Sweep
     intents: Sequence[Intent]
     exposure: Exposure
     trading: TradingState
     balance: Balance | None
-    waiting: set[str] = field(default_factory=set)
-    postponed: set[str] = field(default_factory=set)
     changes: list[Change] = field(default_factory=list)
-    decided: int = 0
 
-    def decide(self, change: Change) -> None:
-        self.decided += 1
-        self.changes.append(change)
+
+def _closes(intent: Intent) -> bool:
+    try:
+        return strategy.closes(intent.alert)
+    except Refusal:
+        return False
 
 
 def _leaves(intent: Intent) -> bool:
@@ -213,7 +290,3 @@ def _leaves(intent: Intent) -> bool:
         return may_exit(intent.alert)
     except Refusal:
         return False
-
-
-def _refuse(intent: Intent, refusal: Refusal) -> Change:
-    return lambda ledger: ledger.refuse(intent, refusal)

@@ -67,8 +67,8 @@ class SchemaTooNew(Fatal):
 class Reader(Protocol):
     """Questions. They see only what is committed."""
 
-    def unsized(self, account: str, limit: int) -> list[Intent]:
-        """Accepted intents without a decision, oldest first."""
+    def unsized(self, account: str, limit: int, after: str | None = None) -> list[Intent]:
+        """Accepted intents without a decision, oldest first; behind that of the alert `after`."""
         ...
 
     def live_orders(self, account: str | None = None) -> list[Order]:

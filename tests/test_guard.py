@@ -24,6 +24,13 @@ def alarms(rig: Rig) -> list[str]:
     return [event.data["code"] for event in rig.journal.events if event.kind == Kind.ALARM]
 
 
+def told(rig: Rig) -> str:
+    """What the one alarm of a missing stop says."""
+    (alarm,) = [one for one in rig.journal.events if one.data.get("code") == "position.unprotected"]
+    detail: str = alarm.data["detail"]
+    return detail
+
+
 async def own(rig: Rig) -> TradingRecord:
     records = await rig.journal.read(lambda ledger: ledger.trading_records())
     found: TradingRecord = records.get("main", TradingRecord())
@@ -44,10 +51,10 @@ async def test_a_rejected_stop_is_an_alarm_in_time_and_once_over_restarts(tmp_pa
         assert 25 < rig.unprotected < 30
         await trio.sleep(5)
         assert alarms(rig).count("position.unprotected") == 1
-        (told,) = [one for one in rig.journal.events if one.data.get("code") == "position.unprotected"]
+        (alarm,) = [one for one in rig.journal.events if one.data.get("code") == "position.unprotected"]
         entry = next(order for order in await rig.orders() if order.leg is Leg.ENTRY)
-        assert told.order_id == entry.id
-        assert "0.01 of entry" in told.data["detail"]
+        assert alarm.order_id == entry.id
+        assert "0.01 of entry" in alarm.data["detail"]
         rig.crash()
         rig.start(nursery)
         await trio.sleep(60)
@@ -68,6 +75,7 @@ async def test_what_is_unprotected_is_closed_once_where_so_configured(tmp_path: 
         (close,) = await closes(rig)
         assert (close.side, close.type, close.state) == (Side.SELL, OrderType.MARKET, State.FILLED)
         assert close.amount == Decimal("0.01")
+        assert told(rig).endswith("it is being closed")
         rig.crash()
         rig.start(nursery)
         await trio.sleep(30)
@@ -141,6 +149,7 @@ async def test_a_stop_that_was_there_after_all_is_not_sold_twice(tmp_path: Path)
         assert await closes(rig) == []
         (stop,) = [order for order in await rig.orders() if order.leg is Leg.STOP_LOSS]
         assert (stop.state, stop.cancel_requested) == (State.UNKNOWN, True)
+        assert told(rig).endswith("it will be closed once no other order of it is under way or in doubt")
         venue.put(stop, State.FILLED)
         venue.blind_until = 0.0
         await trio.sleep(30)
@@ -160,6 +169,20 @@ async def test_of_a_growing_entry_the_rest_is_canceled_before_it_is_closed(tmp_p
         assert (await rig.journal.read(lambda ledger: ledger.order(entry.id))).state is State.CANCELED
         (close,) = await closes(rig)
         assert (close.amount, close.state) == (Decimal("0.004"), State.FILLED)
+
+
+async def test_what_is_unprotected_in_a_market_that_is_no_more_is_told_and_not_closed(tmp_path: Path) -> None:
+    venue = FakeVenue("fill", NO)
+    async with Rig(tmp_path, venue).running() as rig, trio.open_nursery() as nursery:
+        await rig.send(id="a", stop_loss=Decimal(48_000))
+        await trio.sleep(3)
+        venue.markets = dict  # type: ignore[method-assign]
+        limits = RiskSettings(unprotected_s=1.0, on_unprotected="close")
+        guard = Guard(nursery, rig.account, limits, lambda *_told: None)
+        await guard._look()
+        assert told(rig).endswith("its market is not known, so it cannot be closed: look at the exchange")
+        assert await closes(rig) == []
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_protected_entry_and_one_without_a_wish_are_left_alone(tmp_path: Path) -> None:

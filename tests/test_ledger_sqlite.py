@@ -101,6 +101,8 @@ def test_unsized_intents_are_listed_by_account_oldest_first(store: SqliteStore) 
     accept(store, alert(4, accounts=("other",)))
     ids = [one.alert_id for one in store.read(lambda reader: reader.unsized("paper", 2))]
     assert ids == [alert(2).id, alert(1).id]
+    behind = store.read(lambda reader: reader.unsized("paper", 2, ids[-1]))
+    assert [one.alert_id for one in behind] == [alert(3).id]
     assert store.read(lambda reader: reader.backlog()) == 4
 
 
@@ -220,6 +222,7 @@ def test_trading_state_survives_a_restart(path: Path) -> None:
         lambda reader: reader.live_orders(),
         lambda reader: reader.live_orders("paper"),
         lambda reader: reader.unsized("paper", 10),
+        lambda reader: reader.unsized("paper", 10, "a1"),
         lambda reader: reader.backlog(),
     ],
 )

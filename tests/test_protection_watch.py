@@ -147,6 +147,19 @@ def test_a_small_part_of_a_growing_entry_waits_for_company() -> None:
     assert account.missing(Family(ended, (resting,))) == [("e", dec("0.05"), 1)]
 
 
+def test_of_a_market_that_is_not_known_only_a_small_part_beside_a_stop_may_be_what_it_does_not_take() -> None:
+    account, one = Account(), entry()
+    account.fill(one, "1", fee="0.001")
+    lots = [account.lots.held[SPOT]["e"]]
+
+    def missing(*stops: Order) -> list[Decimal]:
+        return [found.amount for found in unprotected(lots, {"e": Family(one, stops)}, {})]
+
+    assert missing(stop("s", one, State.PLANNED)) == [dec("0.999")]
+    assert missing(stop("s", one, State.OPEN, "0.95")) == []
+    assert missing(stop("s", one, State.OPEN, "0.5")) == [dec("0.499")]
+
+
 def test_the_close_is_a_function_of_its_entry() -> None:
     one = Unprotected(entry(symbol=SWAP, strategy="x"), dec("0.4"), NOW)
     first, again = closing(one, NOW + 1), closing(one, NOW + 9)

@@ -114,21 +114,23 @@ def unprotected(
 
     Only what is known to be on the exchange protects: a stop in flight or of unknown outcome has to be there
     in time like any other. A stop that a human canceled is not missed. What the market does not take as an
-    order of its own, and what waits for more of a growing entry, is as protected as it can be.
+    order of its own, and what waits for more of a growing entry, is as protected as it can be. Of a market
+    that is not known, as while the exchange is not reached, a small part beside a stop may be such a rest.
     """
     found = []
     for lot in lots:
         family, ground = families.get(lot.entry.id), grounds.get(lot.entry.symbol)
-        if family is None or ground is None:
+        if family is None:
             continue
         entry, stops = family.entry, [leg for leg in family.legs if leg.leg is Leg.STOP_LOSS]
         if not stops or any(stop.waived for stop in stops):
             continue
         covered = sum((stop.remaining for stop in stops if stop.state in LIVE), start=ZERO)
-        missing = floor_to(lot.amount - covered, ground.step)
-        if missing <= ZERO or missing < ground.minimum:
+        missing = floor_to(lot.amount - covered, ground.step if ground else ZERO)
+        if missing <= ZERO or (ground and missing < ground.minimum):
             continue
-        if covered and not entry.at_rest and missing < entry.amount * _TOP_UP:
+        may_be_rest = ground is None or not entry.at_rest
+        if covered and may_be_rest and missing < entry.amount * _TOP_UP:
             continue
         # The follower has its time again after each stop that was there and has ended.
         ends = [stop.updated_at for stop in stops if stop.at_rest and stop.exchange_order_id]

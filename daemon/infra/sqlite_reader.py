@@ -73,9 +73,13 @@ class SqliteReader:
         sql = f"SELECT {codec.ORDER} FROM {table} WHERE {where}"  # noqa: S608 - our own constants
         return [codec.order(row) for row in self.rows(sql, *values)]
 
-    def unsized(self, account: str, limit: int) -> list[Intent]:
+    def unsized(self, account: str, limit: int, after: str | None = None) -> list[Intent]:
         """See Reader."""
-        return self._intents("i.account = ? AND i.state = 'accepted' ORDER BY i.n LIMIT ?", account, limit)
+        where, values = "i.account = ? AND i.state = 'accepted'", [account]
+        if after is not None:
+            where += " AND i.n > (SELECT n FROM intent WHERE alert_id = ? AND account = ?)"
+            values += [after, account]
+        return self._intents(f"{where} ORDER BY i.n LIMIT ?", *values, limit)
 
     def intents_of(self, alert_id: str) -> list[Intent]:
         """See Reader."""

@@ -167,7 +167,7 @@ class Outlook:
     async def _position(self, alert: Alert, market: Market) -> Decimal | None:
         """The exchange's own position where the alert closes it. Raises Transient."""
         closes = strategy.closes(alert) or strategy.change(alert) is strategy.Change.REVERSAL
-        if market.kind == "spot" or not closes:
+        if market.kind == "spot" or not closes or alert.action is Action.CANCEL:
             return None
         with trio.move_on_after(BALANCE_PATIENCE_S):
             positions = await self.account.venue.positions()
