@@ -114,12 +114,12 @@ class Sizing:
                 sweep.blind = True
                 return  # undecided: later, or refused as stale by then
             symbol, spot = market.symbol, market.kind == "spot"
+            self.outlook.hint(intent.alert, market)  # also of one that waits: it may be what the others wait for
             waiting = sweep.waiting.get(symbol, ())
             passed = overtaking.passed(intent.alert, waiting, own=rules.own is not None, spot=spot)
             if passed is None:
                 sweep.wait(intent, symbol)
                 return
-            self.outlook.hint(intent.alert, market)
             view = await self.outlook.view(intent.alert, market, batch.exposure, batch.trading, batch.balance)
             if view is None:
                 sweep.wait(intent, symbol)  # later intents must not overtake it

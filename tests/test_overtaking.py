@@ -80,6 +80,25 @@ class Silent(FakeVenue):
         return await super().ticker(symbol)
 
 
+class Told(Silent):
+    """As the paper exchange: the first price may come from an alert."""
+
+    def hint(self, symbol: str, price: Decimal) -> None:
+        self.silent.discard(symbol)
+        self.price = price
+
+
+async def test_a_price_in_a_waiting_alert_is_one_for_those_before_it(tmp_path: Path) -> None:
+    venue = Told()
+    venue.silent = {"BTC/USDT"}
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="b", **BY_PRICE)
+        await trio.sleep(5)
+        await rig.send(id="c", **BY_PRICE, price=Decimal(40_000))
+        await trio.sleep(5)
+        assert [order.state for order in await rig.orders()] == [State.FILLED, State.FILLED]
+
+
 BY_PRICE: dict[str, Any] = {"amount": None, "percent": Decimal(5)}
 
 
