@@ -114,7 +114,9 @@ class Sizing:
                 sweep.blind = True
                 return  # undecided: later, or refused as stale by then
             symbol, spot = market.symbol, market.kind == "spot"
-            self.outlook.hint(intent.alert, market)  # also of one that waits: it may be what the others wait for
+            self.outlook.hint(
+                intent.alert, market
+            )  # also of one that waits: it may be what the others wait for
             waiting = sweep.waiting.get(symbol, ())
             passed = overtaking.passed(intent.alert, waiting, own=rules.own is not None, spot=spot)
             if passed is None:
