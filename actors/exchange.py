@@ -23,7 +23,7 @@ from fks.domain.symbols import SymbolIndex
 from fks.kernel import Restart
 from fks.venues.account import Account, names
 
-PLACEMENTS = 16  # in flight at once
+PLACEMENTS = 16  # in flight at once; look-ups are not counted, or their number would hold up exits
 CLOCK_SKEW_S = 2.0  # what may remain between two corrected clocks
 RECONCILE_S = 60.0  # entries wait this long for orders of an earlier life
 LOOK_UP_S, LOOK_UP_MOST_S = 0.5, 30.0  # first and longest pause between two look-ups
@@ -40,6 +40,7 @@ class Exchange:
     account: Account
     aliases: dict[str, str]
     _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
+    _placing: int = field(init=False, default=0)  # requests that have no answer yet
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
     _born: float = field(init=False, default_factory=trio.current_time)
     _claimed: dict[str, float] = field(init=False, default_factory=dict)  # when, by the monotonic clock
@@ -102,7 +103,7 @@ class Exchange:
         async with self._turn:
             while True:
                 now = trio.current_time()
-                free = PLACEMENTS - len(self._busy)
+                free = PLACEMENTS - self._placing
                 if free <= 0 or account.bucket.wait(now) > 0:
                     return  # a task's end, or the next pulse, comes here again
                 try:
@@ -115,6 +116,7 @@ class Exchange:
                     if not order.attached:
                         account.bucket.take(now)
                         legs = [leg for leg in claimed if leg.attached and leg.parent == order.id]
+                        self._placing += 1
                         self._spawn(self._sender(legs), order)
                 if sum(not order.attached for order in claimed) < free:
                     return  # there was no more; what is planned from now on wakes this actor again
@@ -143,6 +145,15 @@ class Exchange:
 
     async def _send(self, order: Order, legs: Sequence[Order]) -> None:
         """One request, once. Whatever does not prove an outcome becomes `unknown` and is looked up."""
+        try:
+            answered = await self._place(order, legs)
+        finally:
+            self._placing -= 1
+        if not answered:
+            await self._resolve(order)
+
+    async def _place(self, order: Order, legs: Sequence[Order]) -> bool:
+        """Whether its outcome is known, and written down."""
         account, began = self.account, trio.current_time()
         at = (order.send_by or account.wall()) - self._window()
         account.log.info("order_sending", **names(order), side=order.side.value, amount=str(order.amount))
@@ -160,11 +171,12 @@ class Exchange:
         except (Unknown, trio.TooSlowError) as lost:
             account.called("place", "unknown", began, ok=False)
             await self._lose(order, str(lost) or f"no answer within {account.patience_s:g} s")
-            await self._resolve(order)
+            return False
         else:
             account.called("place", "ok", began)
             by_id = {one.client_order_id: one for one in (order, *legs)}
             await account.settle([(by_id[report.client_order_id], report) for report in reports])
+        return True
 
     async def _end(self, order: Order, reason: str) -> None:
         self.account.log.warning("order_rejected", **names(order), reason=reason)

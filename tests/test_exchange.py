@@ -1,5 +1,6 @@
 """What becomes of an order when replies are lost, refused, late or never come."""
 
+import math
 from decimal import Decimal
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 import trio
 
 from fakes import FakeVenue
+from fks.actors.exchange import PLACEMENTS
 from fks.domain.errors import NotSent, Rejected, Throttled
 from fks.domain.limits import BreakerRules
-from fks.domain.orders import State
+from fks.domain.orders import OrderType, State
 from fks.domain.outcome import AlertState
 from fks.domain.venue import Features
 from rig import Rig, until
@@ -213,6 +215,39 @@ async def test_two_entries_of_one_side_are_in_flight_together(tmp_path: Path) ->
         await trio.sleep(2)
         (one, _), (other, _) = venue.placed
         assert abs(one - other) < 0.05
+
+
+@pytest.mark.parametrize("window", [None, 5.0])
+async def test_look_ups_without_an_end_take_no_placement_s_room(
+    tmp_path: Path, window: float | None
+) -> None:
+    features = Features(order_types=frozenset(OrderType), window_s=window, lag_s=1.0)
+    venue = FakeVenue("fill", *["never"] * PLACEMENTS, features=features)
+    venue.funds["ETH"] = Decimal(10)
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="held", symbol="ETH/USDT")
+        await trio.sleep(5)
+        venue.down_until = math.inf
+        for number in range(PLACEMENTS):
+            await rig.send(id=f"lost {number}")
+        await trio.sleep(2)
+        assert [one.state for one in await rig.orders()].count(State.UNKNOWN) == PLACEMENTS
+        alert = await rig.send(id="close", symbol="ETH/USDT", action="close", amount=None)
+        await trio.sleep(3)
+        assert [one.state for one in await rig.orders(alert)] == [State.FILLED]
+
+
+async def test_placements_are_in_flight_together_up_to_their_number(tmp_path: Path) -> None:
+    venue = FakeVenue(*["hang"] * PLACEMENTS)
+    never = BreakerRules(min_calls=1000)
+    async with Rig(tmp_path, venue, patience_s=10.0, breaker=never).running() as rig:
+        await trio.sleep(1)
+        for number in range(PLACEMENTS + 1):
+            await rig.send(id=f"slow {number}")
+        await trio.sleep(5)
+        assert len(venue.placed) == PLACEMENTS
+        await trio.sleep(10)
+        assert len(venue.placed) == PLACEMENTS + 1
 
 
 async def test_opposite_orders_of_one_symbol_keep_their_order(tmp_path: Path) -> None:
