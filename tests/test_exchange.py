@@ -16,8 +16,6 @@ from fks.domain.outcome import AlertState
 from fks.domain.venue import Features
 from rig import Rig, until
 
-UNFENCED = Features(order_types=frozenset({"market", "limit"}), window_s=None)
-
 
 def settled(rig: Rig, alert_id: str) -> object:
     async def check() -> bool:
@@ -100,16 +98,6 @@ async def test_a_stale_signal_is_refused_with_an_alarm_rather_than_sent_anew(tmp
         assert len(venue.placed) == 1
         assert "alarm" in rig.journal.kinds()
         assert await rig.journal.read(lambda ledger: ledger.alert_state(alert)) is AlertState.REFUSED
-
-
-async def test_without_a_fence_the_order_stays_unknown_and_a_human_is_asked(tmp_path: Path) -> None:
-    venue = FakeVenue("never", features=UNFENCED)
-    async with Rig(tmp_path, venue).running() as rig:
-        await rig.send(id="a")
-        await trio.sleep(3000)
-        assert (await rig.only()).state is State.UNKNOWN
-        assert len(venue.placed) == 1
-        assert rig.journal.kinds().count("alarm") == 1
 
 
 @pytest.mark.fault(49)
@@ -218,9 +206,7 @@ async def test_two_entries_of_one_side_are_in_flight_together(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("window", [None, 5.0])
-async def test_look_ups_without_an_end_take_no_placement_s_room(
-    tmp_path: Path, window: float | None
-) -> None:
+async def test_look_ups_without_an_end_take_no_placement_s_room(tmp_path: Path, window: float | None) -> None:
     features = Features(order_types=frozenset(OrderType), window_s=window, lag_s=1.0)
     venue = FakeVenue("fill", *["never"] * PLACEMENTS, features=features)
     venue.funds["ETH"] = Decimal(10)
