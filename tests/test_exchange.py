@@ -17,6 +17,10 @@ from fks.domain.venue import Features
 from rig import Rig, until
 
 
+async def has_placed(venue: FakeVenue, number: int) -> bool:
+    return len(venue.placed) == number
+
+
 def settled(rig: Rig, alert_id: str) -> object:
     async def check() -> bool:
         return all(order.at_rest for order in await rig.orders(alert_id)) and bool(await rig.orders(alert_id))
@@ -123,6 +127,26 @@ async def test_what_was_provably_not_sent_is_sent_again_under_the_same_id(tmp_pa
         assert len({order.client_order_id for _, order in venue.placed}) == 1
         assert len(venue.placed) == 3
         assert (await rig.only()).state is State.FILLED
+
+
+async def test_a_close_that_a_long_stop_of_the_daemon_made_late_is_sent_with_an_alarm(tmp_path: Path) -> None:
+    venue = FakeVenue("fill", NotSent("connection refused"))
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        await rig.send(id="held")
+        await trio.sleep(3)
+        close = await rig.send(id="close", action="close", amount=None)
+        await until(lambda: has_placed(venue, 2))
+        await trio.sleep(0.1)
+        rig.crash()
+        await trio.sleep(3000)
+        assert "alarm" not in rig.journal.kinds()
+        rig.start(nursery)
+        await until(settled(rig, close))
+        assert (await rig.orders(close))[0].state is State.FILLED
+        (alarm,) = [event for event in rig.journal.events if event.kind == "alarm"]
+        assert alarm.data["code"] == "order.late"
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.fault(52)
