@@ -7,6 +7,8 @@ import pytest
 import trio
 
 from fakes import FakeVenue, wall
+from fks.actors.exchange import LOOK_ON_S, LOOK_UP_MOST_S
+from fks.domain.messages import Order
 from fks.domain.orders import OrderType, State
 from fks.domain.venue import Features
 from rig import Rig, until
@@ -129,3 +131,38 @@ async def test_what_counts_as_canceled_is_looked_at_once_more(tmp_path: Path, *,
         assert ((await rig.only()).state, (await rig.only()).filled) == (State.FILLED, order.amount)
         assert [told["code"] for told in alarms(rig)] == ["order.unprovable", "order.filled_late"]
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("after", [0.0, 60.0])
+async def test_what_rests_there_after_all_is_canceled_there(tmp_path: Path, after: float) -> None:
+    venue = FakeVenue("never", features=UNFENCED)
+    async with Rig(tmp_path, venue).running() as rig:
+        order = await given_up(rig)
+        await trio.sleep(after)
+        venue.put(order, State.OPEN)
+        await trio.sleep(LOOK_UP_MOST_S + 5)
+        assert venue.orders[order.client_order_id].state is State.CANCELED
+        assert [told["code"] for told in alarms(rig)] == ["order.unprovable"]
+        asked = len(venue.found)
+        await trio.sleep(LOOK_ON_S)
+        assert len(venue.found) < asked + 5, "its end is known"
+
+
+async def test_a_fill_that_shows_minutes_later_is_recorded_with_an_alarm(tmp_path: Path) -> None:
+    venue = FakeVenue("never", features=UNFENCED)
+    async with Rig(tmp_path, venue).running() as rig:
+        order = await given_up(rig)
+        await trio.sleep(LOOK_ON_S / 2)
+        venue.put(order, State.FILLED)
+        await trio.sleep(LOOK_UP_MOST_S + 5)
+        assert (await rig.only()).filled == order.amount
+        assert [told["code"] for told in alarms(rig)] == ["order.unprovable", "order.filled_late"]
+
+
+async def given_up(rig: Rig) -> Order:
+    """A limit order that counts as canceled."""
+    alert = await rig.send(id="a", order_type="limit", price=Decimal(49_000))
+    await trio.sleep(1)
+    await cancel(rig, alert)
+    await until(settled(rig, alert), within=40)
+    return await rig.only()
