@@ -16,17 +16,19 @@ from typing import ClassVar
 import trio
 
 from fks.domain.dispatch import is_exit
-from fks.domain.errors import NotSent, Overloaded, Rejected, Throttled, Transient, Unknown
+from fks.domain.errors import NotSent, Overloaded, PlacementError, Rejected, Throttled, Transient, Unknown
 from fks.domain.messages import Look, Order
-from fks.domain.orders import IN_FLIGHT, State
+from fks.domain.orders import IN_FLIGHT, LIVE, State
 from fks.domain.symbols import SymbolIndex
 from fks.kernel import Restart
 from fks.venues.account import Account, names
 
-PLACEMENTS = 16  # in flight at once
+PLACEMENTS = 16  # in flight at once; look-ups are not counted, or their number would hold up exits
 CLOCK_SKEW_S = 2.0  # what may remain between two corrected clocks
 RECONCILE_S = 60.0  # entries wait this long for orders of an earlier life
 LOOK_UP_S, LOOK_UP_MOST_S = 0.5, 30.0  # first and longest pause between two look-ups
+UNSEEN_S = 30.0  # of look-ups that all show nothing; without a fence there will be no better proof
+LOOK_ON_S = 600.0  # for what ended without a proof: it may show yet
 PULSE_S = 1.0  # how often what waits for a time (a pause, a bucket) is looked at again
 
 
@@ -40,6 +42,9 @@ class Exchange:
     account: Account
     aliases: dict[str, str]
     _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
+    _placing: int = field(init=False, default=0)  # requests that have no answer yet
+    _long_pauses: dict[str, trio.CancelScope] = field(init=False, default_factory=dict)  # by order
+    _canceling: set[str] = field(init=False, default_factory=set)  # as the last pulse has seen it
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
     _born: float = field(init=False, default_factory=trio.current_time)
     _claimed: dict[str, float] = field(init=False, default_factory=dict)  # when, by the monotonic clock
@@ -88,6 +93,10 @@ class Exchange:
             # Asked before the ledger: a task that ends meanwhile has written down what the answer lacks.
             busy = set(self._busy)
             live = await self.account.live()
+            canceling = {order.id for order in live if order.cancel_requested}
+            for order_id in (canceling - self._canceling) & self._long_pauses.keys():
+                self._long_pauses[order_id].cancel()  # an exit may wait for it
+            self._canceling = canceling
             for settled in self._claimed.keys() - {order.id for order in live}:
                 del self._claimed[settled]
             unresolved = [order for order in live if order.state in IN_FLIGHT and order.id not in busy]
@@ -102,7 +111,7 @@ class Exchange:
         async with self._turn:
             while True:
                 now = trio.current_time()
-                free = PLACEMENTS - len(self._busy)
+                free = PLACEMENTS - self._placing
                 if free <= 0 or account.bucket.wait(now) > 0:
                     return  # a task's end, or the next pulse, comes here again
                 try:
@@ -115,6 +124,7 @@ class Exchange:
                     if not order.attached:
                         account.bucket.take(now)
                         legs = [leg for leg in claimed if leg.attached and leg.parent == order.id]
+                        self._placing += 1
                         self._spawn(self._sender(legs), order)
                 if sum(not order.attached for order in claimed) < free:
                     return  # there was no more; what is planned from now on wakes this actor again
@@ -143,6 +153,15 @@ class Exchange:
 
     async def _send(self, order: Order, legs: Sequence[Order]) -> None:
         """One request, once. Whatever does not prove an outcome becomes `unknown` and is looked up."""
+        try:
+            answered = await self._place(order, legs)
+        finally:
+            self._placing -= 1
+        if not answered:
+            await self._resolve(order)
+
+    async def _place(self, order: Order, legs: Sequence[Order]) -> bool:
+        """Whether its outcome is known, and written down."""
         account, began = self.account, trio.current_time()
         at = (order.send_by or account.wall()) - self._window()
         account.log.info("order_sending", **names(order), side=order.side.value, amount=str(order.amount))
@@ -160,11 +179,12 @@ class Exchange:
         except (Unknown, trio.TooSlowError) as lost:
             account.called("place", "unknown", began, ok=False)
             await self._lose(order, str(lost) or f"no answer within {account.patience_s:g} s")
-            await self._resolve(order)
+            return False
         else:
             account.called("place", "ok", began)
             by_id = {one.client_order_id: one for one in (order, *legs)}
             await account.settle([(by_id[report.client_order_id], report) for report in reports])
+        return True
 
     async def _end(self, order: Order, reason: str) -> None:
         self.account.log.warning("order_rejected", **names(order), reason=reason)
@@ -205,18 +225,25 @@ class Exchange:
     # --- looking up
 
     async def _resolve(self, order: Order) -> None:
-        """Ask until the exchange shows the order, or until its absence is proven behind the fence."""
+        """Ask until the exchange shows the order, or until its absence is proven behind the fence.
+
+        Where there is none it is never sent again, but a cancel of it comes to count as carried out: else
+        every exit of its market would wait for it for ever.
+        """
         pause, alarmed, travels = LOOK_UP_S, False, self._travels(order)
         arrived = math.inf  # when a leg that travels with its entry was to be there
+        unseen = math.inf  # since when no look-up has failed or shown it
         while True:
             fenced = self._past_fence(order)  # before the question: an absence seen earlier proves nothing
             if travels:
                 if not await self._awaits_entry(order):
                     arrived = min(arrived, trio.current_time() + self.account.venue.features.lag_s)
                 fenced = trio.current_time() >= arrived
+            asked = trio.current_time()
             try:
                 report = await self.account.find(order)
             except Transient as error:
+                unseen = math.inf
                 self.account.log.warning("look_up_failed", **names(order), reason=str(error))
             else:
                 if report is not None:
@@ -225,12 +252,61 @@ class Exchange:
                 if fenced:
                     await self._not_placed(order)
                     return
-                if pause == LOOK_UP_MOST_S and not alarmed:
+                unseen = min(unseen, asked)
+                if asked - unseen >= UNSEEN_S:
+                    if await self._unprovable(order, alarm=not alarmed):
+                        return
                     alarmed = True
-                    detail = f"{order.id} is nowhere: look at the exchange"
-                    await self.account.alarm("order.unprovable", detail, order)
-            await trio.sleep(pause)
+            await self._pause(order, pause)
             pause = min(pause * 2, LOOK_UP_MOST_S)
+
+    async def _pause(self, order: Order, seconds: float) -> None:
+        """Between two look-ups; a cancel that is asked for meanwhile ends a long one (`_take_up`)."""
+        with trio.move_on_after(seconds) as scope:
+            if seconds == LOOK_UP_MOST_S:
+                self._long_pauses[order.id] = scope
+            await trio.sleep_forever()
+        self._long_pauses.pop(order.id, None)
+
+    async def _unprovable(self, order: Order, *, alarm: bool) -> bool:
+        """Whether that is the end of it: there is no fence, and its cancel was asked for."""
+        account, then = self.account, ""
+        # A leg that travels needs none: its proof is its entry's end.
+        unfenced = account.venue.features.window_s is None and not self._travels(order)
+        ended = unfenced and await self._to_be_canceled(order)
+        if ended:
+            then = "; it counts as canceled, as was asked"
+            account.ended[order.id] = order, trio.current_time()  # before it is written, as in `settle`
+            shown = f"for {UNSEEN_S:g} s the exchange has shown nothing of it"
+            await self._mark(order, State.CANCELED, f"cancel requested; {shown}")
+            self._spawn(self._look_on, order)
+        elif unfenced:
+            then = f"; if it is not there, `fks cancel {order.id}` ends it here"
+        if alarm:
+            detail = f"{order.id} is nowhere: look at the exchange{then}"
+            await account.alarm("order.unprovable", detail, order)
+        return ended
+
+    async def _look_on(self, order: Order) -> None:
+        """Should it show after all, it is canceled there; a fill of it is recorded, and an alarm."""
+        account, until = self.account, trio.current_time() + LOOK_ON_S
+        while trio.current_time() < until:
+            await trio.sleep(LOOK_UP_MOST_S)
+            try:
+                report = await account.find(order)
+                if report is not None and report.state in LIVE:
+                    report = await account.venue.cancel(order) or report
+            except (Transient, PlacementError) as error:
+                account.log.warning("look_up_failed", **names(order), reason=str(error))
+                continue
+            if report is not None:
+                await account.settle([(order, report)])
+                if report.state not in LIVE:
+                    return
+
+    async def _to_be_canceled(self, order: Order) -> bool:
+        known = await self.account.journal.read(lambda ledger: ledger.order(order.id))
+        return known is not None and known.cancel_requested
 
     def _travels(self, leg: Order) -> bool:
         """Whether it goes with its entry, and is an order of its own from then on."""

@@ -76,7 +76,7 @@ class Reader(Protocol):
         ...
 
     def ended_short(self, account: str, since: float, limit: int) -> list[Order]:
-        """Orders that the exchange ended, since that UTC second, before they were filled; newest first."""
+        """Orders that were sent and have ended since that UTC second, before all was filled; newest first."""
         ...
 
     def exposure(self, account: str, now: float) -> Exposure: ...
@@ -221,8 +221,8 @@ class Ledger(Reader, Protocol):
 
         Exits go before entries; which orders may overtake is `domain.dispatch`'s decision. Attached
         legs are claimed together with their entry. What is past `good_until` is refused as stale, and so
-        is a planned entry that the trading state has come to forbid. Without `entries` only exits are
-        claimed (breaker open, account not ready).
+        is a planned entry that the trading state has come to forbid; a close that late goes, with an alarm.
+        Without `entries` only exits are claimed (breaker open, account not ready).
         """
         ...
 

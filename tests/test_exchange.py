@@ -1,5 +1,6 @@
 """What becomes of an order when replies are lost, refused, late or never come."""
 
+import math
 from decimal import Decimal
 from pathlib import Path
 
@@ -7,14 +8,17 @@ import pytest
 import trio
 
 from fakes import FakeVenue
+from fks.actors.exchange import PLACEMENTS
 from fks.domain.errors import NotSent, Rejected, Throttled
 from fks.domain.limits import BreakerRules
-from fks.domain.orders import State
+from fks.domain.orders import OrderType, State
 from fks.domain.outcome import AlertState
 from fks.domain.venue import Features
 from rig import Rig, until
 
-UNFENCED = Features(order_types=frozenset({"market", "limit"}), window_s=None)
+
+async def has_placed(venue: FakeVenue, number: int) -> bool:
+    return len(venue.placed) == number
 
 
 def settled(rig: Rig, alert_id: str) -> object:
@@ -100,16 +104,6 @@ async def test_a_stale_signal_is_refused_with_an_alarm_rather_than_sent_anew(tmp
         assert await rig.journal.read(lambda ledger: ledger.alert_state(alert)) is AlertState.REFUSED
 
 
-async def test_without_a_fence_the_order_stays_unknown_and_a_human_is_asked(tmp_path: Path) -> None:
-    venue = FakeVenue("never", features=UNFENCED)
-    async with Rig(tmp_path, venue).running() as rig:
-        await rig.send(id="a")
-        await trio.sleep(3000)
-        assert (await rig.only()).state is State.UNKNOWN
-        assert len(venue.placed) == 1
-        assert rig.journal.kinds().count("alarm") == 1
-
-
 @pytest.mark.fault(49)
 async def test_a_rejection_ends_the_order_and_refuses_the_alert(tmp_path: Path) -> None:
     venue = FakeVenue(Rejected("insufficient_funds", "not enough USDT"))
@@ -133,6 +127,26 @@ async def test_what_was_provably_not_sent_is_sent_again_under_the_same_id(tmp_pa
         assert len({order.client_order_id for _, order in venue.placed}) == 1
         assert len(venue.placed) == 3
         assert (await rig.only()).state is State.FILLED
+
+
+async def test_a_close_that_a_long_stop_of_the_daemon_made_late_is_sent_with_an_alarm(tmp_path: Path) -> None:
+    venue = FakeVenue("fill", NotSent("connection refused"))
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        await rig.send(id="held")
+        await trio.sleep(3)
+        close = await rig.send(id="close", action="close", amount=None)
+        await until(lambda: has_placed(venue, 2))
+        await trio.sleep(0.1)
+        rig.crash()
+        await trio.sleep(3000)
+        assert "alarm" not in rig.journal.kinds()
+        rig.start(nursery)
+        await until(settled(rig, close))
+        assert (await rig.orders(close))[0].state is State.FILLED
+        (alarm,) = [event for event in rig.journal.events if event.kind == "alarm"]
+        assert alarm.data["code"] == "order.late"
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.fault(52)
@@ -213,6 +227,37 @@ async def test_two_entries_of_one_side_are_in_flight_together(tmp_path: Path) ->
         await trio.sleep(2)
         (one, _), (other, _) = venue.placed
         assert abs(one - other) < 0.05
+
+
+@pytest.mark.parametrize("window", [None, 5.0])
+async def test_look_ups_without_an_end_take_no_placement_s_room(tmp_path: Path, window: float | None) -> None:
+    features = Features(order_types=frozenset(OrderType), window_s=window, lag_s=1.0)
+    venue = FakeVenue("fill", *["never"] * PLACEMENTS, features=features)
+    venue.funds["ETH"] = Decimal(10)
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="held", symbol="ETH/USDT")
+        await trio.sleep(5)
+        venue.down_until = math.inf
+        for number in range(PLACEMENTS):
+            await rig.send(id=f"lost {number}")
+        await trio.sleep(2)
+        assert [one.state for one in await rig.orders()].count(State.UNKNOWN) == PLACEMENTS
+        alert = await rig.send(id="close", symbol="ETH/USDT", action="close", amount=None)
+        await trio.sleep(3)
+        assert [one.state for one in await rig.orders(alert)] == [State.FILLED]
+
+
+async def test_placements_are_in_flight_together_up_to_their_number(tmp_path: Path) -> None:
+    venue = FakeVenue(*["hang"] * PLACEMENTS)
+    never = BreakerRules(min_calls=1000)
+    async with Rig(tmp_path, venue, patience_s=10.0, breaker=never).running() as rig:
+        await trio.sleep(1)
+        for number in range(PLACEMENTS + 1):
+            await rig.send(id=f"slow {number}")
+        await trio.sleep(5)
+        assert len(venue.placed) == PLACEMENTS
+        await trio.sleep(10)
+        assert len(venue.placed) == PLACEMENTS + 1
 
 
 async def test_opposite_orders_of_one_symbol_keep_their_order(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from fks.domain.messages import Look, Order, TradingRecord, TradingState
 from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.settings import RiskSettings
 from fks.domain.trading_state import DAILY_LOSS, DAY_S
+from fks.domain.venue import Features
 from rig import Rig, until
 
 NO = Rejected("order.rejected", "no stops today")
@@ -137,6 +138,21 @@ async def test_a_stop_that_gets_no_answer_for_ever_is_given_up_for_the_close(
         assert close.state is State.FILLED
         assert [order for order in await rig.orders() if not order.at_rest] == []
         assert rig.unprotected == 0.0
+
+
+async def test_a_stop_of_which_no_proof_can_come_is_given_up_for_the_close(tmp_path: Path) -> None:
+    unfenced = Features(order_types=frozenset(OrderType), window_s=None, lag_s=1.0)
+    venue = FakeVenue("fill", "never", features=unfenced)
+    limits = RiskSettings(unprotected_s=30.0, on_unprotected="close")
+    async with Rig(tmp_path, venue, limits=limits).running() as rig:
+        await rig.send(id="a", amount=Decimal("0.1"), stop_loss=Decimal(48_000))
+        await trio.sleep(60)
+        (close,) = await closes(rig)
+        assert (close.state, close.filled) == (State.FILLED, Decimal("0.1"))
+        (stop,) = [order for order in await rig.orders() if order.leg is Leg.STOP_LOSS]
+        assert stop.state is State.CANCELED
+        assert len(venue.placed) == 3
+        assert sorted(alarms(rig)) == ["order.unprovable", "position.unprotected"]
 
 
 async def test_a_stop_that_was_there_after_all_is_not_sold_twice(tmp_path: Path) -> None:

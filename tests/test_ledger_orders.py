@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fks.domain.ids import client_order_id
-from fks.domain.messages import Report
+from fks.domain.messages import Event, Order, Report
 from fks.domain.orders import IllegalTransition, Leg, Side, State
 from fks.domain.outcome import AlertState
 from fks.domain.protection import HELD
@@ -18,6 +18,15 @@ from ledger_cases import NOON, alert, claimed, do, found, kinds, opened, order, 
 from ledger_fixtures import fixture_path, fixture_store  # noqa: F401 - fixtures
 
 D = Decimal
+
+
+def claim(store: SqliteStore, now: float) -> list[Order]:
+    taken: list[Order] = do(store, lambda ledger: ledger.claim("paper", now=now, window=5, limit=9))
+    return taken
+
+
+def alarms(store: SqliteStore) -> list[Event]:
+    return [one for one in store.read(lambda reader: reader.events(0)) if one.kind == "alarm"]
 
 
 # -- settling
@@ -166,6 +175,39 @@ def test_retry_waits_as_long_as_it_was_told(store: SqliteStore) -> None:
     )
     assert do(store, lambda ledger: ledger.claim("paper", now=NOON + 2, window=5, limit=9)) == []
     assert len(do(store, lambda ledger: ledger.claim("paper", now=NOON + 3, window=5, limit=9))) == 1
+
+
+def test_a_close_goes_at_any_age_and_a_late_one_is_an_alarm_once(store: SqliteStore) -> None:
+    planned(store, order(alert(1), Leg.CLOSE, side=Side.SELL))
+    (first,) = claim(store, NOON + 1500)
+    do(
+        store,
+        lambda ledger: ledger.retry(first.id, reason="?", not_before=0, now=NOON, attempt=1, send_by=None),
+    )
+    assert len(claim(store, NOON + 1560)) == 1
+    (told,) = alarms(store)
+    assert (told.order_id, told.data["code"]) == (first.id, "order.late")
+    assert told.data["detail"].startswith("sell of 1 BTC/USDT is sent 1200 s after its time")
+
+
+def test_a_close_that_was_sent_in_time_and_then_late_is_an_alarm(store: SqliteStore) -> None:
+    (one,) = claimed(store, order(alert(1), Leg.CLOSE, side=Side.SELL))
+    do(
+        store,
+        lambda ledger: ledger.retry(one.id, reason="?", not_before=0, now=NOON, attempt=2, send_by=None),
+    )
+    assert alarms(store) == []
+    claim(store, one.good_until + 1)
+    assert [told.data["code"] for told in alarms(store)] == ["order.late"]
+
+
+def test_what_has_no_time_of_its_own_is_never_late(store: SqliteStore) -> None:
+    forced = order(alert(1), Leg.CLOSE, side=Side.SELL, good_until=NOON)  # as a limit makes it
+    stop = order(alert(2), Leg.STOP_LOSS, symbol="ETH/USDT")  # it goes when its entry is filled
+    planned(store, forced)
+    planned(store, stop, n=2)
+    assert len(claim(store, stop.good_until + 1)) == 2
+    assert alarms(store) == []
 
 
 def test_cancel_ends_what_was_not_sent_and_marks_the_rest(store: SqliteStore) -> None:

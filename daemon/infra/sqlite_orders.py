@@ -44,6 +44,7 @@ class SqliteOrders(SqliteChain):
         ready = [one for one in dispatchable(self.live_orders(account), now) if entries or is_exit(one)]
         claimed = []
         for order in ready[:limit]:
+            self._tell_late(order, now)
             claimed.append(self._send(order, now, window))
             self.rows("UPDATE attempt SET sent_at = ? WHERE client_order_id = ?", now, order.client_order_id)
             legs = [leg for leg in self.legs_of(order.id) if leg.attached and leg.state is State.PLANNED]
@@ -52,6 +53,21 @@ class SqliteOrders(SqliteChain):
 
     def _send(self, order: Order, now: float, window: float) -> Order:
         return self._change(order, order_to(order, State.SENDING), now, send_by=now + window, reason=None)
+
+    def _tell_late(self, order: Order, now: float) -> None:
+        """Once. A close goes at any age, for what it ends is still there; a leg's time is its entry's fill,
+        and a close that a limit has made is late from the start.
+        """
+        late = now - order.good_until
+        if order.leg is not Leg.CLOSE or late <= 0 or order.good_until <= order.created_at:
+            return
+        was_late = "SELECT 1 FROM attempt WHERE order_id = ? AND sent_at > ?"
+        if self.first(was_late, order.id, order.good_until) is None:
+            detail = (
+                f"{order.side} of {plain(order.amount)} {order.symbol} is sent {late:.0f} s after its time"
+            )
+            told = {"code": "order.late", "detail": f"{detail}: see whether it was still wanted"}
+            self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
 
     def _refuse_stale(self, account: str, now: float) -> None:
         stale = f"account = ? AND {UNFINISHED} AND state = 'planned' AND leg = 'entry' AND good_until < ?"

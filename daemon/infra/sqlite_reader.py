@@ -97,7 +97,7 @@ class SqliteReader:
 
     def ended_short(self, account: str, since: float, limit: int) -> list[Order]:
         """See Reader."""
-        ended = f"{CUT_SHORT} AND exchange_order_id IS NOT NULL"
+        ended = f"{CUT_SHORT} AND send_by IS NOT NULL"
         where = f"{ended} AND account = ? AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?"
         return self._orders(where, account, since, limit)
 
