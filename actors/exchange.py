@@ -16,9 +16,9 @@ from typing import ClassVar
 import trio
 
 from fks.domain.dispatch import is_exit
-from fks.domain.errors import NotSent, Overloaded, PlacementError, Rejected, Throttled, Transient, Unknown
+from fks.domain.errors import NotSent, Overloaded, Rejected, Throttled, Transient, Unknown
 from fks.domain.messages import Look, Order
-from fks.domain.orders import IN_FLIGHT, LIVE, State
+from fks.domain.orders import IN_FLIGHT, State
 from fks.domain.symbols import SymbolIndex
 from fks.kernel import Restart
 from fks.venues.account import Account, names
@@ -28,7 +28,6 @@ CLOCK_SKEW_S = 2.0  # what may remain between two corrected clocks
 RECONCILE_S = 60.0  # entries wait this long for orders of an earlier life
 LOOK_UP_S, LOOK_UP_MOST_S = 0.5, 30.0  # first and longest pause between two look-ups
 UNSEEN_S = 30.0  # of look-ups that all show nothing; without a fence there will be no better proof
-LOOK_ON_S = 600.0  # for what ended without a proof: it may show yet
 PULSE_S = 1.0  # how often what waits for a time (a pause, a bucket) is looked at again
 
 
@@ -279,30 +278,13 @@ class Exchange:
             account.ended[order.id] = order, trio.current_time()  # before it is written, as in `settle`
             shown = f"for {UNSEEN_S:g} s the exchange has shown nothing of it"
             await self._mark(order, State.CANCELED, f"cancel requested; {shown}")
-            self._spawn(self._look_on, order)
+            self._spawn(account.look_on, order)
         elif unfenced:
             then = f"; if it is not there, `fks cancel {order.id}` ends it here"
         if alarm:
             detail = f"{order.id} is nowhere: look at the exchange{then}"
             await account.alarm("order.unprovable", detail, order)
         return ended
-
-    async def _look_on(self, order: Order) -> None:
-        """Should it show after all, it is canceled there; a fill of it is recorded, and an alarm."""
-        account, until = self.account, trio.current_time() + LOOK_ON_S
-        while trio.current_time() < until:
-            await trio.sleep(LOOK_UP_MOST_S)
-            try:
-                report = await account.find(order)
-                if report is not None and report.state in LIVE:
-                    report = await account.venue.cancel(order) or report
-            except (Transient, PlacementError) as error:
-                account.log.warning("look_up_failed", **names(order), reason=str(error))
-                continue
-            if report is not None:
-                await account.settle([(order, report)])
-                if report.state not in LIVE:
-                    return
 
     async def _to_be_canceled(self, order: Order) -> bool:
         known = await self.account.journal.read(lambda ledger: ledger.order(order.id))

@@ -18,10 +18,10 @@ from fks.domain.errors import PlacementError, Rejected, Transient
 from fks.domain.limits import Bucket
 from fks.domain.messages import Look, Market, Order, Report
 from fks.domain.money import ZERO
-from fks.domain.orders import ENDED_SHORT, LIVE, IllegalTransition, State
+from fks.domain.orders import LIVE, IllegalTransition, State
 from fks.kernel import Restart
 from fks.ledger import Ledger
-from fks.venues.account import Account, names
+from fks.venues.account import Account, Late, names
 
 YOUNG_S, OLD_S = 1.0, 15.0  # how often an open order is asked for, by its age
 BALANCE_S = 30.0  # how often the balance is asked for, at the latest
@@ -135,27 +135,23 @@ class Follower:
             nursery.cancel_scope.cancel()
         return changed
 
-    async def _ask(self, order: Order) -> bool:
-        """Whether the exchange has told how it ended, or that it knows nothing of it."""
+    async def _ask(self, order: Order) -> None:
         self._asked[order.id] = trio.current_time()
         try:
             report = await self.account.find(order)
         except Transient as error:
             self.account.log.warning("look_up_failed", **names(order), reason=str(error))
-            return False
+            return
         if report is None:
             await self._miss(order)
-            return True
+            return
         self._unseen.pop(order.id, None)
         await self.account.settle([(order, report)])
-        return report.state in ENDED_SHORT or (report.state is State.FILLED and report.filled > ZERO)
 
     async def _miss(self, order: Order) -> None:
         """It was open and shows nowhere: exchanges forget what has ended. Not believed at once, and when it
         was not ours to end, a human is told; what it has filled after all is still looked for.
         """
-        if order.state not in LIVE:
-            return
         now, lag = trio.current_time(), self.account.venue.features.lag_s
         since = self._unseen.setdefault(order.id, now)
         if now < since + (lag if order.cancel_requested else GONE_S):
@@ -172,6 +168,7 @@ class Follower:
             reason=reason,
         )
         await self.account.settle([(order, gone)])
+        self.tasks.start_soon(self.account.look_on, order)
 
     # --- fills that show after the end
 
@@ -186,7 +183,7 @@ class Follower:
         """It is in doubt until this is answered; a fill that shows is one more reason to look."""
         ended = self.account.ended
         doubt = ended[order.id]
-        if not await self._ask(order):
+        if await self.account.look_again(order) is Late.UNSURE:
             ended[order.id] = order, trio.current_time()
         elif ended[order.id] is doubt:
             del ended[order.id]

@@ -7,10 +7,11 @@ import pytest
 import trio
 
 from fakes import FakeVenue, wall
-from fks.actors.exchange import LOOK_ON_S, LOOK_UP_MOST_S
+from fks.actors.exchange import LOOK_UP_MOST_S
 from fks.domain.messages import Order
 from fks.domain.orders import OrderType, State
 from fks.domain.venue import Features
+from fks.venues.account import LOOK_ON_S
 from rig import Rig, until
 
 UNFENCED = Features(order_types=frozenset(OrderType), window_s=None, lag_s=1.0)

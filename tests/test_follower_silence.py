@@ -140,3 +140,15 @@ async def test_a_market_that_is_gone_takes_nobody_else_down(
         assert not rig.account.status.get().failed
         assert alarms(rig) == ["market.gone"]
         assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
+
+
+async def test_what_rests_on_the_exchange_after_its_end_is_canceled_there(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        stop = await protected(rig)
+        hidden = venue.orders.pop(stop.client_order_id)
+        await trio.sleep(200)
+        assert (await one(rig, Leg.STOP_LOSS)).state is State.CANCELED
+        venue.orders[stop.client_order_id] = hidden
+        await trio.sleep(60)
+        assert venue.orders[stop.client_order_id].state is State.CANCELED

@@ -7,7 +7,8 @@ from typing import Any
 import trio
 
 from fakes import FakeVenue
-from fks.domain.messages import IntentState, Order
+from fks.domain.errors import Rejected
+from fks.domain.messages import IntentState, Order, Report
 from fks.domain.orders import State
 from fks.domain.settings import RiskSettings
 from rig import Rig
@@ -75,9 +76,18 @@ async def test_a_close_does_not_wait_behind_an_entry_in_doubt(tmp_path: Path) ->
         assert (await rig.intent(close)).state is IntentState.PLANNED
 
 
+class Stale(FakeVenue):
+    """Its look-ups may still show an order as open that has ended."""
+
+    async def cancel(self, order: Order) -> Report | None:
+        if order.client_order_id in self.cancelled:
+            raise Rejected("order_not_found", "there is no such open order")
+        return await super().cancel(order)
+
+
 async def test_a_doubt_that_stays_refuses_the_entry_after_a_while(tmp_path: Path) -> None:
     limits = RiskSettings(max_position_notional=Decimal(800))
-    venue = FakeVenue("open")
+    venue = Stale("open")
     async with Rig(tmp_path, venue, limits=limits).running() as rig:
         first = await canceled(rig, "a")
         venue.put(first, State.OPEN)  # look-ups have not caught up with its end

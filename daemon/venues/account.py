@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Protocol
 
 import structlog
 import trio
 from msgspec.structs import replace
 
-from fks.domain.errors import Fatal, Overloaded, Transient
+from fks.domain.errors import Fatal, Overloaded, PlacementError, Transient
 from fks.domain.events import Kind
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus, Order, Report, TradingRecord, TradingState
-from fks.domain.money import plain
-from fks.domain.orders import ENDED_SHORT, IllegalTransition
+from fks.domain.money import ZERO, plain
+from fks.domain.orders import ENDED_SHORT, LIVE, IllegalTransition, State
 from fks.domain.protection import make_way
 from fks.domain.symbols import SymbolIndex
 from fks.domain.trading_state import Breach, next_state
@@ -24,7 +25,16 @@ from fks.ledger import Journal, Ledger
 from fks.venues.quotes import Quotes
 
 ENDED_MOST, ENDED_S = 100, 86_400.0  # of what an earlier life saw end, so many are looked at again
+LOOK_ON_S, LOOK_ON_EVERY_S = 600.0, 30.0  # after what ended without a proof
 _FINAL = frozenset({"ready", "reason", "failed"})  # of a failed account's status, until the next start
+
+
+class Late(Enum):
+    """What is seen of an order after its end."""
+
+    OVER = auto()  # how it ended, with all that it has filled
+    NOWHERE = auto()
+    UNSURE = auto()  # no answer, or not the last one
 
 
 class Meter(Protocol):
@@ -120,6 +130,31 @@ class Account:
             raise
         self.called("find", "ok", began)
         return report
+
+    async def look_on(self, order: Order) -> None:
+        """After what ended without a proof: should it show after all, it is canceled on the exchange, and a
+        fill of it is recorded.
+        """
+        until = trio.current_time() + LOOK_ON_S
+        while trio.current_time() < until:
+            await trio.sleep(LOOK_ON_EVERY_S)
+            if await self.look_again(order) is Late.OVER:
+                return
+
+    async def look_again(self, order: Order) -> "Late":
+        """What the exchange shows of an order that has ended here. One that rests there is canceled."""
+        try:
+            report = await self.find(order)
+            if report is None:
+                return Late.NOWHERE
+            await self.settle([(order, report)])
+            if report.state in LIVE:
+                await self.venue.cancel(order)
+        except (Transient, PlacementError) as error:
+            self.log.warning("look_up_failed", **names(order), reason=str(error))
+            return Late.UNSURE
+        over = report.state in ENDED_SHORT or (report.state is State.FILLED and report.filled > ZERO)
+        return Late.OVER if over else Late.UNSURE
 
     async def recall(self) -> None:
         """Nobody may have looked again at what has ended just before this life began."""
