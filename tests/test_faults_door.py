@@ -294,7 +294,8 @@ def test_the_same_key_with_another_body_is_409_and_an_alarm(daemon: Daemon) -> N
     before = metric(daemon, alarms)
     assert signed(daemon, raw(id="one key", amount=0.001)).status == 200
     assert signed(daemon, raw(id="one key", amount=0.002)).status == 409
-    until_counted(daemon, alarms, before + 1)
+    assert signed(daemon, raw(id="one key", amount=0.001, exchange="dead")).status == 409
+    until_counted(daemon, alarms, before + 2)
 
 
 @pytest.mark.fault(31)

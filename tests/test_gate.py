@@ -199,6 +199,15 @@ def test_a_re_sent_alert_is_the_same_and_an_edited_one_conflicts() -> None:
     assert edited.digest != first.digest
 
 
+@pytest.mark.parametrize(
+    "change", [{"exchange": "binance"}, {"exchanges": ["paper", "binance"]}, {"strategy": "s1"}]
+)
+def test_an_id_that_comes_again_for_another_account_or_strategy_conflicts(change: dict[str, Any]) -> None:
+    first, other = send(id="x"), send(id="x", **change)
+    assert other.key == first.key
+    assert other.digest != first.digest
+
+
 json_like: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=12) | st.just([[]])
 )
@@ -267,6 +276,20 @@ def test_a_strategys_own_secret_trades_it_alone_and_need_not_name_it() -> None:
     assert (by_own(strategy="trend").key, by_own(strategy="trend").id) == (new.key, new.id)
     with pytest.raises(OutOfScope, match="may not trade the strategy 'grid'"):
         by_own(strategy="grid")
+
+
+def test_what_a_secret_adds_to_an_alert_tells_it_from_the_same_words_of_another_sender() -> None:
+    """Two strategies with the same message and a secret each: neither may be taken for the other's."""
+    two = routed(trend=TREND, grid=StrategySettings(secret=Secret("canary-of-the-grid")))
+
+    def by(secret: str, **fields: Any) -> NewAlert:
+        body = json.dumps({**GOOD, "id": "x", "exchange": "paper", **fields, "secret": secret}).encode()
+        return admit({}, body, two, {"paper": INDEX}.get, NOW)
+
+    trend, grid = by("canary-of-the-trend"), by("canary-of-the-grid")
+    assert trend.key == grid.key
+    assert trend.digest != grid.digest
+    assert trend.digest == by("canary-of-the-trend", strategy="trend").digest
 
 
 def test_a_secret_of_some_accounts_may_not_trade_on_others() -> None:

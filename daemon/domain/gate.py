@@ -100,7 +100,8 @@ def validate(read: Body, sender: Sender, rules: GateRules, indexes: Indexes, now
         index = indexes(account)
         if index is not None:
             index.resolve(alert.symbol)
-    digest = ids.digest(raw)
+    # Also what its secret adds: two strategies with the same words and id must not pass for each other.
+    digest = ids.digest({**raw, "strategy": alert.strategy} if alert.strategy else raw)
     resend_keys: tuple[str, ...] = ()
     if moment is None:  # not every foreign format has a time
         key, resend_keys = ids.timeless_keys(digest, accounts, now)
