@@ -219,7 +219,7 @@ class Daemon:
                 lint=self.linter,
                 metrics=self.metrics.text,
                 unready=self._unready,
-                token=settings.server.admin_token or self._secret("admin_token"),
+                token=self._admin_token(),
                 events=self.events,
                 wall=self.wall,
                 default_account=lambda: self.loaded.settings.default_exchange,
@@ -235,7 +235,7 @@ class Daemon:
         await self._serve(actors, desk, "desk", self.listeners.desk, desk_limits)
 
     def _rules(self) -> GateRules:
-        return gate_rules(self.loaded.settings, lambda: self._secret("webhook_secret"))
+        return gate_rules(self.loaded.settings, lambda: self._secret("webhook_secret"), self._admin_token())
 
     def _front(self, rules: GateRules) -> Front:
         settings = self.loaded.settings
@@ -265,6 +265,9 @@ class Daemon:
 
     async def _tell_systemd(self) -> None:
         await Sentinel(self.systemd, self.journal, self.crews.statuses, self._unready).run()
+
+    def _admin_token(self) -> Secret:
+        return self.loaded.settings.server.admin_token or self._secret("admin_token")
 
     def _secret(self, name: str) -> Secret:
         return ensure_secret(self.loaded.state_dir / name)

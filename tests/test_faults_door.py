@@ -370,6 +370,11 @@ def test_canary_secrets_are_nowhere(daemon: Daemon) -> None:
         signed(daemon, raw(id="canary", comment="nothing")),
         daemon.post(raw(id="canary in the body", secret=SECRET.reveal())),
         daemon.post(raw(secret=PREVIOUS.reveal() + "x")),
+        signed(
+            daemon, raw(id="canaries in words", comment=KEY_SECRET, meta={"token": PASSWORD, KEY: [TOKEN]})
+        ),
+        *(signed(daemon, raw(**{name: PREVIOUS.reveal()})) for name in ("symbol", "exchange", "order_type")),
+        signed(daemon, raw(take_profit={SECRET.reveal(): 1}, exchange="dead")),
         request(daemon.desk, "GET", "/v1/orders", b"", {"Authorization": f"Bearer {TOKEN}x"}),
         request(daemon.desk, "GET", "/metrics", b"", None),
     ]
@@ -380,6 +385,7 @@ def test_canary_secrets_are_nowhere(daemon: Daemon) -> None:
     files = [path for path in daemon.folder.rglob("*") if path.is_file() and path != daemon.config]
     assert {"fks.db", "audit.jsonl", "log.jsonl"} <= {path.name for path in files}
     everything = b"".join([*(reply.body for reply in told), *listed, *(path.read_bytes() for path in files)])
+    assert [reply.status for reply in told[3:8]] == [200, 400, 400, 400, 400]
     for canary in CANARIES:
         assert canary.encode() not in everything
         assert base64.b64encode(canary.encode()) not in everything

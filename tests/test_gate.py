@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from fks.domain.auth import Denied, OutOfScope, sign
 from fks.domain.errors import Refusal
 from fks.domain.gate import GateRules, admit, gate_rules
+from fks.domain.masking import Masker
 from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
 from fks.domain.settings import (
@@ -67,6 +68,46 @@ def test_the_secret_of_the_body_is_neither_stored_nor_hashed() -> None:
     assert "secret" not in new.body
     assert new.body["note"] == "kept"
     assert (new.key, new.digest) == (send(note="kept").key, send(note="kept").digest)
+
+
+KNOWN = replace(rules(), known=Masker([SECRET]))
+
+
+@pytest.mark.parametrize("secret", [SECRET.reveal(), f"my {SECRET.reveal()}!"])
+def test_a_secret_in_any_other_field_is_not_stored_and_the_names_are_of_what_was_sent(secret: str) -> None:
+    stray = {"comment": secret, "id": secret, "meta": {"token": secret, secret: [secret]}}
+    new, plain = send(KNOWN, **stray), send(**stray)
+    assert "canary" not in repr(new)
+    assert new.alert.comment == new.alert.id == new.body["comment"] == secret.replace(SECRET.reveal(), "***")
+    assert (new.id, new.key, new.digest) == (plain.id, plain.key, plain.digest)
+    assert replace(new.alert, comment=None, id=None) == send(KNOWN).alert
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"symbol": SECRET.reveal()},
+        {"symbol": "BTC" + SECRET.reveal(), "exchange": "binance"},
+        {"exchange": SECRET.reveal()},
+        {"exchanges": ["paper", SECRET.reveal()]},
+        {"strategy": SECRET.reveal()},
+        {"order_type": SECRET.reveal()},
+        {"amount": SECRET.reveal()},
+        {"take_profit": {SECRET.reveal(): 1}},
+        {"sizing": {"method": SECRET.reveal()}},
+    ],
+)
+def test_a_secret_in_what_is_traded_is_refused_without_being_repeated(fields: dict[str, Any]) -> None:
+    with pytest.raises(Refusal) as caught:
+        send(KNOWN, **fields)
+    assert (caught.value.code, caught.value.field) == ("alert.secret", next(iter(fields)))
+    assert "canary" not in caught.value.detail
+
+
+def test_a_broken_body_is_told_of_without_its_secret() -> None:
+    with pytest.raises(Refusal) as caught:
+        post(f'{{"{SECRET.reveal()}": 1, "{SECRET.reveal()}": 2}}'.encode(), KNOWN)
+    assert "'***' appears twice" in caught.value.detail
 
 
 def test_unknown_fields_are_kept_and_ignored() -> None:

@@ -129,7 +129,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in pairs:
         if name in result:
-            raise ValueError(f"the key {name[:40]!r} appears twice")
+            raise ValueError(f"the key {name[:80]!r} appears twice")
         result[name] = value
     return result
 
