@@ -37,7 +37,7 @@ MAX_BODY = 16_384
 DAY_S = 86_400.0  # how often an expired secret that is still used is told of
 LAST_S = 0.5  # longest wait for an order's outcome while the daemon stops
 RETRY = {"retry-after": "5"}  # TradingView comes again 5 s after a 5xx
-_WEBHOOKS = ("/webhook", "/webhook/tradingview")
+WEBHOOKS = ("/webhook", "/webhook/tradingview")
 _SETTLED = {f"alert_{state}" for state in replies.SETTLED}
 
 log = structlog.get_logger(actor="front")
@@ -133,7 +133,7 @@ class Front:
 
     async def _route(self, scope: Any, receive: Receive) -> Response:
         path, method = scope["path"], scope["method"]
-        if path in _WEBHOOKS:
+        if path in WEBHOOKS:
             if method != "POST":
                 return _problem(405, f"{path} takes POST, not {method}", headers={"allow": "POST"})
             return await self._webhook(scope, receive)

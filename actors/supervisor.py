@@ -24,7 +24,7 @@ from fks.actors.configuration import read
 from fks.actors.crew import sending
 from fks.actors.crews import Crews
 from fks.actors.desk import DeskDeps, make_desk
-from fks.actors.front import MAX_BODY, Front, Waiters
+from fks.actors.front import MAX_BODY, WEBHOOKS, Front, Waiters
 from fks.actors.janitor import Janitor
 from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
@@ -223,6 +223,7 @@ class Daemon:
                 events=self.events,
                 wall=self.wall,
                 default_account=lambda: self.loaded.settings.default_exchange,
+                webhooks=dict.fromkeys(WEBHOOKS, self.front),
             )
         )
         limits = ServerLimits(

@@ -187,6 +187,22 @@ def test_the_door_knows_three_routes(daemon: Daemon) -> None:
     assert daemon.post(b"{}", path="/webhook/tradingview").status == 401
 
 
+def test_the_desk_takes_alerts_as_the_door_does(daemon: Daemon) -> None:
+    body = json.dumps(
+        {"symbol": "BTC/USDT", "action": "buy", "amount": 0.01, "confidence": 0.9, "timestamp": time.time()}
+    ).encode()
+    signed = {"X-Signature": sign(SECRET, body)}
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    for path in ("/webhook", "/webhook/tradingview"):
+        assert request(daemon.desk, "POST", path, body, token).status == 401
+        assert request(daemon.desk, "POST", path, b"x" * 17_000, signed).status == 413
+        assert request(daemon.desk, "GET", path, b"", token).status == 405
+    first = request(daemon.desk, "POST", "/webhook/tradingview", body, signed)
+    assert (first.status, first.json["status"]) == (200, "success")
+    again = daemon.post(body, signed)
+    assert (again.json["status"], again.json["alert_id"]) == ("duplicate", first.json["alert_id"])
+
+
 def test_metrics_have_their_names(daemon: Daemon) -> None:
     text = request(daemon.desk, "GET", "/metrics", b"", None).body.decode()
     for name in (
