@@ -378,14 +378,11 @@ async def _observer_failed(actor: str, error: Exception) -> None:
 
 async def daemon(loaded: Loaded, *, task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED) -> None:
     """Run until SIGTERM or SIGINT. Raises Fatal, whose `exit_code` tells systemd why."""
-    loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    listeners = Listeners.open(loaded.settings.server, os.environ, os.getpid())
+    loaded.make_state_dir()
+    # Before the addresses: a second daemon is told that there is a first one, not that a port is in use.
+    store = await trio.to_thread.run_sync(partial(SqliteStore.open, loaded.journal_path, wall=time.time))
     try:
-        store = await trio.to_thread.run_sync(partial(SqliteStore.open, loaded.journal_path, wall=time.time))
-    except BaseException:
-        listeners.close()
-        raise
-    try:
+        listeners = Listeners.open(loaded.settings.server, os.environ, os.getpid())
         ref, inbox = mailbox("journal", JournalActor.MAILBOX, Write)
         metrics = Metrics(version("fks-execution"), time.time())
         journal = Journal(ref, store)
