@@ -162,10 +162,12 @@ def _check_age(moment: float, alert: Alert, rules: WebhookSettings, now: float) 
     max_age = min(rules.max_age_s, float(alert.max_lag or rules.max_age_s))
     age = now - moment
     if age > max_age:
-        detail = f"the alert is {age:.0f} s old, the limit is {max_age:.0f} s (webhook.max_age_s, max_lag)"
+        detail = f"the alert is {age:.1f} s old, the limit is {max_age:g} s (webhook.max_age_s, max_lag)"
         raise Refusal("gate.stale", detail, "timestamp")
     if -age > rules.max_future_s:
-        detail = f"the alert is from {-age:.0f} s in the future: check the sender's clock and this machine's"
+        limit = f"the limit is {rules.max_future_s:g} s (webhook.max_future_s)"
+        check = "check the sender's clock and this machine's"
+        detail = f"the alert is from {-age:.1f} s in the future, {limit}: {check}"
         raise Refusal("gate.future", detail, "timestamp")
     return moment + max_age
 
@@ -183,6 +185,8 @@ def _check_confidence(alert: Alert, rules: WebhookSettings) -> None:
 
 def _accounts(alert: Alert, rules: GateRules) -> tuple[str, ...]:
     """Where it goes: what it names, within what its strategy may; else its strategy's; else the default."""
+    if alert.exchange and alert.exchanges:
+        raise Refusal("alert.schema", "give one of exchange and exchanges, not both", "exchanges")
     own = _strategy(alert, rules)
     named = alert.exchanges or ((alert.exchange,) if alert.exchange else ())
     field_ = "exchanges" if alert.exchanges else "exchange"
