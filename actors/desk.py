@@ -19,6 +19,7 @@ from werkzeug.exceptions import Conflict, NotFound
 from fks.domain import views
 from fks.domain.documents import AlertChainView, CancelRequest, TradingRequest
 from fks.domain.errors import Refusal
+from fks.domain.masking import Masker
 from fks.domain.messages import AccountStatus, Event, Fill, Order, Position, Ticker
 from fks.domain.orders import State
 from fks.domain.outcome import AlertState
@@ -69,12 +70,13 @@ class DeskDeps:
     wall: Callable[[], float]
     default_account: Callable[[], str]
     webhooks: Mapping[str, ASGIFramework]  # by path: the door's own, which asks nobody for the admin token
+    known: Callable[[], Masker]  # masks the secrets of this daemon
 
 
 def make_desk(deps: DeskDeps) -> QuartTrio:
     """The ASGI app. Raises ValueError when the token is empty."""
     console = Console(deps.token, deps.wall)
-    app = admin_app(deps.token, console)
+    app = admin_app(deps.token, console, deps.known)
     for method, path, handle in (*_Desk(deps).routes(), *console.routes()):
         app.add_url_rule(path, f"{method} {path}", handle, methods=[method])
     app.asgi_app = _beside(deps.webhooks, app.asgi_app)  # type: ignore[assignment,method-assign] # quart's way to wrap

@@ -138,7 +138,8 @@ class Front:
                 return _problem(405, f"{path} takes POST, not {method}", headers={"allow": "POST"})
             return await self._webhook(scope, receive)
         if path not in ("/healthz", "/readyz"):
-            return _problem(404, f"there is no {path[:100]} here; alerts go to POST /webhook/tradingview")
+            told = self.rules.known.text(path)[:100]
+            return _problem(404, f"there is no {told} here; alerts go to POST /webhook/tradingview")
         if method not in ("GET", "HEAD"):
             return _problem(405, f"{path} takes GET, not {method}", headers={"allow": "GET, HEAD"})
         return await healthz(self.journal) if path == "/healthz" else readyz(self.unready())

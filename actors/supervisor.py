@@ -224,6 +224,7 @@ class Daemon:
                 wall=self.wall,
                 default_account=lambda: self.loaded.settings.default_exchange,
                 webhooks=dict.fromkeys(WEBHOOKS, self.front),
+                known=lambda: self.front.rules.known,
             )
         )
         limits = ServerLimits(

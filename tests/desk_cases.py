@@ -14,6 +14,7 @@ from quart_trio import QuartTrio
 from fks.actors.desk import DeskDeps, make_desk
 from fks.actors.trades import Trades
 from fks.domain.errors import Refusal
+from fks.domain.masking import Masker
 from fks.domain.messages import AccountStatus, Event, Ticker
 from fks.domain.secret import Secret
 from fks.kernel import Broadcast, Latest
@@ -54,6 +55,7 @@ class Desk:
                 wall=lambda: 200.0,
                 default_account=lambda: "paper",
                 webhooks={"/webhook": self._webhook},
+                known=Masker,
             )
         )
 

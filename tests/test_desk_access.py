@@ -4,6 +4,7 @@ import pytest
 
 from desk_cases import TOKEN, Desk, an_alert, problem_of
 from fks.actors.desk import DeskDeps, make_desk
+from fks.domain.masking import Masker
 from fks.domain.secret import Secret
 from fks.infra.desk_http import OPEN_ROUTES
 from fks.kernel import Broadcast
@@ -25,6 +26,7 @@ def test_a_desk_without_a_token_is_not_made() -> None:
         wall=float,
         default_account=lambda: "paper",
         webhooks={},
+        known=Masker,
     )
     with pytest.raises(ValueError, match="admin_token"):
         make_desk(deps)

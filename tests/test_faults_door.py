@@ -377,6 +377,8 @@ def test_canary_secrets_are_nowhere(daemon: Daemon) -> None:
         signed(daemon, raw(take_profit={SECRET.reveal(): 1}, exchange="dead")),
         request(daemon.desk, "GET", "/v1/orders", b"", {"Authorization": f"Bearer {TOKEN}x"}),
         request(daemon.desk, "GET", "/metrics", b"", None),
+        request(daemon.door, "POST", f"/webhook/{SECRET.reveal()}", raw(), None),
+        request(daemon.desk, "POST", f"/webhook/{SECRET.reveal()}", raw(), None),
     ]
     listed = [
         json.dumps(daemon.ask(path)).encode()
