@@ -1,7 +1,7 @@
 """The desk: what an operator asks and orders, over HTTP on an address that need not be public.
 
-Every route but health and metrics wants the admin token. Handlers are thin: a question to the journal or
-one change through it, and a view.
+Every route but health, metrics and the webhook, which is the door's, wants the admin token. Handlers are
+thin: a question to the journal or one change through it, and a view.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import trio
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -18,6 +19,7 @@ from werkzeug.exceptions import Conflict, NotFound
 from fks.domain import views
 from fks.domain.documents import AlertChainView, CancelRequest, TradingRequest
 from fks.domain.errors import Refusal
+from fks.domain.masking import Masker
 from fks.domain.messages import AccountStatus, Event, Fill, Order, Position, Ticker
 from fks.domain.orders import State
 from fks.domain.outcome import AlertState
@@ -67,15 +69,28 @@ class DeskDeps:
     events: Broadcast[Sequence[Event]]
     wall: Callable[[], float]
     default_account: Callable[[], str]
+    webhooks: Mapping[str, ASGIFramework]  # by path: the door's own, which asks nobody for the admin token
+    known: Callable[[], Masker]  # masks the secrets of this daemon
 
 
 def make_desk(deps: DeskDeps) -> QuartTrio:
     """The ASGI app. Raises ValueError when the token is empty."""
     console = Console(deps.token, deps.wall)
-    app = admin_app(deps.token, console)
+    app = admin_app(deps.token, console, deps.known)
     for method, path, handle in (*_Desk(deps).routes(), *console.routes()):
         app.add_url_rule(path, f"{method} {path}", handle, methods=[method])
+    app.asgi_app = _beside(deps.webhooks, app.asgi_app)  # type: ignore[assignment,method-assign] # quart's way to wrap
     return app
+
+
+def _beside(webhooks: Mapping[str, ASGIFramework], desk: ASGIFramework) -> ASGIFramework:
+    """Not routes of the desk: quart would cancel a webhook whose sender hangs up."""
+
+    async def dispatch(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        webhook = webhooks.get(scope["path"]) if scope["type"] == "http" else None
+        await (webhook or desk)(scope, receive, send)
+
+    return dispatch
 
 
 class _Desk:

@@ -37,7 +37,7 @@ MAX_BODY = 16_384
 DAY_S = 86_400.0  # how often an expired secret that is still used is told of
 LAST_S = 0.5  # longest wait for an order's outcome while the daemon stops
 RETRY = {"retry-after": "5"}  # TradingView comes again 5 s after a 5xx
-_WEBHOOKS = ("/webhook", "/webhook/tradingview")
+WEBHOOKS = ("/webhook", "/webhook/tradingview")
 _SETTLED = {f"alert_{state}" for state in replies.SETTLED}
 
 log = structlog.get_logger(actor="front")
@@ -133,12 +133,13 @@ class Front:
 
     async def _route(self, scope: Any, receive: Receive) -> Response:
         path, method = scope["path"], scope["method"]
-        if path in _WEBHOOKS:
+        if path in WEBHOOKS:
             if method != "POST":
                 return _problem(405, f"{path} takes POST, not {method}", headers={"allow": "POST"})
             return await self._webhook(scope, receive)
         if path not in ("/healthz", "/readyz"):
-            return _problem(404, f"there is no {path[:100]} here; alerts go to POST /webhook/tradingview")
+            told = self.rules.known.text(path)[:100]
+            return _problem(404, f"there is no {told} here; alerts go to POST /webhook/tradingview")
         if method not in ("GET", "HEAD"):
             return _problem(405, f"{path} takes GET, not {method}", headers={"allow": "GET, HEAD"})
         return await healthz(self.journal) if path == "/healthz" else readyz(self.unready())

@@ -24,7 +24,7 @@ from fks.actors.configuration import read
 from fks.actors.crew import sending
 from fks.actors.crews import Crews
 from fks.actors.desk import DeskDeps, make_desk
-from fks.actors.front import MAX_BODY, Front, Waiters
+from fks.actors.front import MAX_BODY, WEBHOOKS, Front, Waiters
 from fks.actors.janitor import Janitor
 from fks.actors.journal import JournalActor
 from fks.actors.lint import Linter
@@ -219,10 +219,12 @@ class Daemon:
                 lint=self.linter,
                 metrics=self.metrics.text,
                 unready=self._unready,
-                token=settings.server.admin_token or self._secret("admin_token"),
+                token=self._admin_token(),
                 events=self.events,
                 wall=self.wall,
                 default_account=lambda: self.loaded.settings.default_exchange,
+                webhooks=dict.fromkeys(WEBHOOKS, self.front),
+                known=lambda: self.front.rules.known,
             )
         )
         limits = ServerLimits(
@@ -235,7 +237,7 @@ class Daemon:
         await self._serve(actors, desk, "desk", self.listeners.desk, desk_limits)
 
     def _rules(self) -> GateRules:
-        return gate_rules(self.loaded.settings, lambda: self._secret("webhook_secret"))
+        return gate_rules(self.loaded.settings, lambda: self._secret("webhook_secret"), self._admin_token())
 
     def _front(self, rules: GateRules) -> Front:
         settings = self.loaded.settings
@@ -265,6 +267,9 @@ class Daemon:
 
     async def _tell_systemd(self) -> None:
         await Sentinel(self.systemd, self.journal, self.crews.statuses, self._unready).run()
+
+    def _admin_token(self) -> Secret:
+        return self.loaded.settings.server.admin_token or self._secret("admin_token")
 
     def _secret(self, name: str) -> Secret:
         return ensure_secret(self.loaded.state_dir / name)
@@ -374,14 +379,11 @@ async def _observer_failed(actor: str, error: Exception) -> None:
 
 async def daemon(loaded: Loaded, *, task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED) -> None:
     """Run until SIGTERM or SIGINT. Raises Fatal, whose `exit_code` tells systemd why."""
-    loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    listeners = Listeners.open(loaded.settings.server, os.environ, os.getpid())
+    loaded.make_state_dir()
+    # Before the addresses: a second daemon is told that there is a first one, not that a port is in use.
+    store = await trio.to_thread.run_sync(partial(SqliteStore.open, loaded.journal_path, wall=time.time))
     try:
-        store = await trio.to_thread.run_sync(partial(SqliteStore.open, loaded.journal_path, wall=time.time))
-    except BaseException:
-        listeners.close()
-        raise
-    try:
+        listeners = Listeners.open(loaded.settings.server, os.environ, os.getpid())
         ref, inbox = mailbox("journal", JournalActor.MAILBOX, Write)
         metrics = Metrics(version("fks-execution"), time.time())
         journal = Journal(ref, store)

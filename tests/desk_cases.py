@@ -14,6 +14,7 @@ from quart_trio import QuartTrio
 from fks.actors.desk import DeskDeps, make_desk
 from fks.actors.trades import Trades
 from fks.domain.errors import Refusal
+from fks.domain.masking import Masker
 from fks.domain.messages import AccountStatus, Event, Ticker
 from fks.domain.secret import Secret
 from fks.kernel import Broadcast, Latest
@@ -34,6 +35,7 @@ class Desk:
         self.quote: Ticker | Exception = Ticker("BTC/USDT", Decimal("50000.10"))
         self.prices: dict[str, dict[str, Decimal]] = {}  # by account and symbol
         self.linted: list[bytes] = []
+        self.alerts: list[bytes] = []
         self.accounts = {
             "paper": Latest(AccountStatus(account="paper", type="paper", ready=True, reason="")),
             "binance": Latest(AccountStatus(account="binance", type="binance", mode="dry_run")),
@@ -52,6 +54,8 @@ class Desk:
                 events=self.events,  # type: ignore[arg-type]  # a list is a sequence
                 wall=lambda: 200.0,
                 default_account=lambda: "paper",
+                webhooks={"/webhook": self._webhook},
+                known=Masker,
             )
         )
 
@@ -68,6 +72,11 @@ class Desk:
         if body == b"?":
             raise Refusal("alert.json", "the body is not valid JSON", "symbol")
         return {"dialect": "native", "amount": Decimal("0.10")}
+
+    async def _webhook(self, scope: Any, receive: Any, send: Any) -> None:
+        self.alerts.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 202, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
 
     async def send(
         self, method: str, path: str, body: Any = None, *, token: str | None = TOKEN, **headers: str

@@ -192,6 +192,20 @@ def test_a_secret_of_the_standard_is_base64_with_or_without_its_prefix() -> None
     assert who(standard(key), BODY, None, [OTHER], NOW) is None
 
 
+def test_the_signed_id_and_time_count_whatever_else_proves_the_sender() -> None:
+    headers = standard(NEW.reveal().encode())
+    for proof in (OLD, NEW):
+        by_both = who({**headers, **signed(hex_of(proof))}, BODY, None, SECRETS, NOW)
+        assert by_both is not None
+        assert (by_both.message_id, by_both.timestamp) == ("msg_1", NOW)
+        assert who(headers, BODY, proof.reveal(), SECRETS, NOW) == Sender("secret-2", "msg_1", NOW)
+    forged = {**standard(OTHER.reveal().encode()), **signed(hex_of(OLD))}
+    assert who(forged, BODY, None, SECRETS, NOW) == Sender("secret-1")
+    known = [table(OLD, "old", NOW), table(NEW, "new")]
+    expired = {**standard(OLD.reveal().encode()), **signed(hex_of(NEW))}
+    assert authenticate(expired, BODY, None, known, NOW) == Sender("new")
+
+
 @pytest.mark.fault(23)
 def test_of_several_signatures_one_good_one_is_enough() -> None:
     key = OLD.reveal().encode()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fks.domain.auth import sign
-from process import PAPER, SECRET, TOKEN, Daemon, request, running
+from process import HOST, PAPER, SECRET, TOKEN, Daemon, request, running
 
 
 def test_a_signed_alert_becomes_a_filled_order(tmp_path: Path) -> None:
@@ -76,11 +76,39 @@ def test_a_resting_order_survives_a_restart_and_fills_when_the_mark_comes(tmp_pa
         daemon.until_order(resting, "filled")
 
 
-def test_a_second_daemon_on_the_same_journal_exits_77(tmp_path: Path) -> None:
-    with running(tmp_path):
+def at_the_port_of(other: Daemon, mine: Daemon) -> None:
+    text = mine.config.read_text()
+    mine.config.write_text(text.replace(f'{HOST}:0"', f'{other.door[0]}:{other.door[1]}"', 1))
+
+
+def test_a_second_daemon_on_the_same_journal_exits_77_whatever_its_ports(tmp_path: Path) -> None:
+    with running(tmp_path) as first:
         second = Daemon(tmp_path)
         with pytest.raises(AssertionError, match="ended with 77"):
             second.start()
+        at_the_port_of(first, second)
+        with pytest.raises(AssertionError, match="ended with 77"):
+            second.start()
+
+
+def test_a_busy_port_leaves_the_journal_to_the_next_try(tmp_path: Path) -> None:
+    (folder := tmp_path / "other").mkdir()
+    mine = Daemon(tmp_path)
+    with running(folder) as other:
+        at_the_port_of(other, mine)
+        with pytest.raises(AssertionError, match=r"(?s)ended with 70:.*is in use"):
+            mine.start()
+    mine.start()
+    assert mine.stop() == 0
+
+
+def test_a_state_directory_that_cannot_be_made_exits_78_with_its_name_and_a_remedy(tmp_path: Path) -> None:
+    (file := tmp_path / "file").touch()
+    for place in (file, file / "state", Path("/proc/nope")):
+        with pytest.raises(AssertionError, match="ended with 78") as caught:
+            Daemon(tmp_path).start(STATE_DIRECTORY=str(place))
+        assert f"state directory {place} cannot be made" in str(caught.value)
+        assert "set STATE_DIRECTORY" in str(caught.value)
 
 
 @pytest.mark.fault(59)
@@ -185,6 +213,22 @@ def test_the_door_knows_three_routes(daemon: Daemon) -> None:
     assert request(daemon.door, "GET", "/webhook", b"", None).status == 405
     assert daemon.post(b"x" * 17_000).status == 413
     assert daemon.post(b"{}", path="/webhook/tradingview").status == 401
+
+
+def test_the_desk_takes_alerts_as_the_door_does(daemon: Daemon) -> None:
+    body = json.dumps(
+        {"symbol": "BTC/USDT", "action": "buy", "amount": 0.01, "confidence": 0.9, "timestamp": time.time()}
+    ).encode()
+    signed = {"X-Signature": sign(SECRET, body)}
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    for path in ("/webhook", "/webhook/tradingview"):
+        assert request(daemon.desk, "POST", path, body, token).status == 401
+        assert request(daemon.desk, "POST", path, b"x" * 17_000, signed).status == 413
+        assert request(daemon.desk, "GET", path, b"", token).status == 405
+    first = request(daemon.desk, "POST", "/webhook/tradingview", body, signed)
+    assert (first.status, first.json["status"]) == (200, "success")
+    again = daemon.post(body, signed)
+    assert (again.json["status"], again.json["alert_id"]) == ("duplicate", first.json["alert_id"])
 
 
 def test_metrics_have_their_names(daemon: Daemon) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from desk_cases import TOKEN, Desk, an_alert, problem_of
 from fks.actors.desk import DeskDeps, make_desk
+from fks.domain.masking import Masker
 from fks.domain.secret import Secret
 from fks.infra.desk_http import OPEN_ROUTES
 from fks.kernel import Broadcast
@@ -24,6 +25,8 @@ def test_a_desk_without_a_token_is_not_made() -> None:
         events=Broadcast(),
         wall=float,
         default_account=lambda: "paper",
+        webhooks={},
+        known=Masker,
     )
     with pytest.raises(ValueError, match="admin_token"):
         make_desk(deps)
@@ -74,6 +77,13 @@ def test_the_list_of_admin_routes_above_is_complete() -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 async def test_health_and_metrics_want_no_token(path: str) -> None:
     assert (await Desk().get(path, token=None)).status_code == 200
+
+
+async def test_an_alert_goes_to_the_door_which_asks_for_no_token() -> None:
+    desk = Desk()
+    assert (await desk.send("POST", "/webhook", b"an alert", token=None)).status_code == 202
+    assert desk.alerts == [b"an alert"]
+    assert (await desk.send("POST", "/webhook/other", b"no alert", token=None)).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/v1/orders"])

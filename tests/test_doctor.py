@@ -213,6 +213,18 @@ async def test_paper_account() -> None:
     }  # fmt: skip
 
 
+async def test_an_alias_lists_no_market_that_a_paper_account_has_not() -> None:
+    swap, alias = "BTC/USDT:USDT", {"BTCUSD": "BTC/USDT"}
+    own = {"type": "paper", "base_url": "", "symbols": (), "market": "swap"}
+    found = await found_by(
+        msgspec.structs.replace(settings(**own, prices={swap: Decimal(50_000)}), symbols=alias)
+    )
+    assert found[f"minimum {swap}"].verdict is OK
+    assert "this account has no such market" in found["minimum BTC/USDT"].detail
+    found = await found_by(msgspec.structs.replace(settings(**own), symbols=alias))
+    assert "there is no price" in found["minimum BTC/USDT"].detail
+
+
 # --- the command
 
 KRAKEN = '[exchanges.bob]\ntype = "kraken"\ntestnet = true\napi_key = "k"\napi_secret = "s"\n'

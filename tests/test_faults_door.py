@@ -294,7 +294,8 @@ def test_the_same_key_with_another_body_is_409_and_an_alarm(daemon: Daemon) -> N
     before = metric(daemon, alarms)
     assert signed(daemon, raw(id="one key", amount=0.001)).status == 200
     assert signed(daemon, raw(id="one key", amount=0.002)).status == 409
-    until_counted(daemon, alarms, before + 1)
+    assert signed(daemon, raw(id="one key", amount=0.001, exchange="dead")).status == 409
+    until_counted(daemon, alarms, before + 2)
 
 
 @pytest.mark.fault(31)
@@ -369,8 +370,15 @@ def test_canary_secrets_are_nowhere(daemon: Daemon) -> None:
         signed(daemon, raw(id="canary", comment="nothing")),
         daemon.post(raw(id="canary in the body", secret=SECRET.reveal())),
         daemon.post(raw(secret=PREVIOUS.reveal() + "x")),
+        signed(
+            daemon, raw(id="canaries in words", comment=KEY_SECRET, meta={"token": PASSWORD, KEY: [TOKEN]})
+        ),
+        *(signed(daemon, raw(**{name: PREVIOUS.reveal()})) for name in ("symbol", "exchange", "order_type")),
+        signed(daemon, raw(take_profit={SECRET.reveal(): 1}, exchange="dead")),
         request(daemon.desk, "GET", "/v1/orders", b"", {"Authorization": f"Bearer {TOKEN}x"}),
         request(daemon.desk, "GET", "/metrics", b"", None),
+        request(daemon.door, "POST", f"/webhook/{SECRET.reveal()}", raw(), None),
+        request(daemon.desk, "POST", f"/webhook/{SECRET.reveal()}", raw(), None),
     ]
     listed = [
         json.dumps(daemon.ask(path)).encode()
@@ -379,6 +387,7 @@ def test_canary_secrets_are_nowhere(daemon: Daemon) -> None:
     files = [path for path in daemon.folder.rglob("*") if path.is_file() and path != daemon.config]
     assert {"fks.db", "audit.jsonl", "log.jsonl"} <= {path.name for path in files}
     everything = b"".join([*(reply.body for reply in told), *listed, *(path.read_bytes() for path in files)])
+    assert [reply.status for reply in told[3:8]] == [200, 400, 400, 400, 400]
     for canary in CANARIES:
         assert canary.encode() not in everything
         assert base64.b64encode(canary.encode()) not in everything

@@ -115,7 +115,8 @@ def test_an_alert_is_fresh_up_to_and_with_its_limits(age: float, code: str | Non
 
 
 @pytest.mark.parametrize(
-    "stamp", [str(int(NOW)), str(int(NOW * 1000)), int(NOW * 1000), "2025-11-07T10:30:00Z"]
+    "stamp",
+    [str(int(NOW)), str(int(NOW * 1000)), int(NOW * 1000), "2025-11-07T10:30:00Z", "2025-11-07t10:30:00z"],
 )
 def test_every_spelling_of_the_time_is_judged_alike(stamp: Any) -> None:
     assert send(timestamp=stamp).good_until == NOW + 300
@@ -161,6 +162,23 @@ def test_accounts() -> None:
     assert refused(exchange="PAPER") == ("alert.account", "exchange")
 
 
+@pytest.mark.parametrize("names", [["paper"], ["binance"], ["paper", "binance"]])
+def test_exchange_and_exchanges_together_are_refused_whatever_they_say(names: list[str]) -> None:
+    assert refused(exchange="paper", exchanges=names) == ("alert.schema", "exchanges")
+
+
+def test_exchanges_that_name_no_account_do_not_mean_the_default_one() -> None:
+    assert refused(exchanges=[]) == ("alert.schema", "exchanges")
+    assert refused(exchange="binance", exchanges=[]) == ("alert.schema", "exchanges")
+
+
+def test_an_alert_just_beyond_a_limit_of_time_is_told_both_figures() -> None:
+    with pytest.raises(Refusal, match=r"30\.5 s in the future.* 30 s \(webhook\.max_future_s\)"):
+        send(timestamp=NOW + 30.5)
+    with pytest.raises(Refusal, match=r"300\.4 s old.* 300 s "):
+        send(timestamp=NOW - 300.4)
+
+
 def test_a_symbol_is_resolved_as_soon_as_the_markets_are_known() -> None:
     assert refused(symbol="DOGEUSDT") == ("alert.symbol", "symbol")
     assert refused(symbol="BTCUSDT.P") == ("alert.symbol", "symbol")
@@ -197,6 +215,15 @@ def test_a_re_sent_alert_is_the_same_and_an_edited_one_conflicts() -> None:
     edited = send(id="x", amount=5)
     assert (edited.id, edited.key) == (first.id, first.key)
     assert edited.digest != first.digest
+
+
+@pytest.mark.parametrize(
+    "change", [{"exchange": "binance"}, {"exchanges": ["paper", "binance"]}, {"strategy": "s1"}]
+)
+def test_an_id_that_comes_again_for_another_account_or_strategy_conflicts(change: dict[str, Any]) -> None:
+    first, other = send(id="x"), send(id="x", **change)
+    assert other.key == first.key
+    assert other.digest != first.digest
 
 
 json_like: st.SearchStrategy[Any] = (

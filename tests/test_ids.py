@@ -70,12 +70,12 @@ def test_a_senders_id_is_the_key_whatever_else_the_alert_says() -> None:
     one = alert_key(alert(id="x", amount=dec(1)), ACCOUNTS)
     assert one == alert_key(alert("sell", id="x", amount=dec(2), comment="again"), ACCOUNTS, "msg")
     assert one != alert_key(alert(id="y", amount=dec(1)), ACCOUNTS)
-    assert one != alert_key(alert(id="x", strategy="other"), ACCOUNTS)
-    assert one != alert_key(alert(id="x"), ("binance",))
+    assert one == alert_key(alert(id="x", strategy="other"), ("binance",))
 
 
 def test_a_message_id_is_the_key_of_an_alert_without_an_id() -> None:
     assert alert_key(alert(), ACCOUNTS, "m1") == alert_key(alert("sell"), ACCOUNTS, "m1")
+    assert alert_key(alert(), ACCOUNTS, "m1") == alert_key(alert(strategy="s"), ("binance",), "m1")
     assert alert_key(alert(), ACCOUNTS, "m1") != alert_key(alert(), ACCOUNTS, "m2")
     assert alert_key(alert(id="m1"), ACCOUNTS) != alert_key(alert(), ACCOUNTS, "m1")
 

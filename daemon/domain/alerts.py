@@ -129,7 +129,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in pairs:
         if name in result:
-            raise ValueError(f"the key {name[:40]!r} appears twice")
+            raise ValueError(f"the key {name[:80]!r} appears twice")
         result[name] = value
     return result
 
@@ -199,6 +199,12 @@ def _whole(name: str, value: object) -> int:
     return int(number)
 
 
+def _names(name: str, value: object) -> object:
+    if value == []:  # it was narrowed to nothing: the default account is not what was meant
+        raise Refusal("alert.schema", f"{name} names no account", name)
+    return value
+
+
 def _target(name: str, value: object) -> Target:
     if not isinstance(value, dict):
         return Target(price=_positive(name, value))
@@ -228,7 +234,7 @@ def parse_time(value: object) -> float:
     """UTC epoch seconds from ISO 8601 (without an offset: UTC), or from epoch seconds or milliseconds."""
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{9,14}(\.[0-9]+)?", value := value.strip()):
         try:
-            moment = datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(value.upper())  # RFC 3339, 5.6: also a lower-case t and z
         except ValueError:
             raise Refusal("alert.timestamp", "timestamp is neither ISO 8601 nor epoch", "timestamp") from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -239,6 +245,7 @@ def parse_time(value: object) -> float:
 # How a field is read before the schema sees it.
 _READERS: dict[str, Callable[[str, object], object]] = {
     "timestamp": lambda _name, value: parse_time(value),
+    "exchanges": _names,
     "leverage": _whole,
     "stop_loss": _stop,
     "take_profit": _targets,

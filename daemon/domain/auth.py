@@ -68,10 +68,13 @@ def authenticate(
         digest = hashlib.sha256(body_secret.encode("utf-8", "surrogatepass")).digest()
         hits = _all(secrets, lambda secret: hmac.compare_digest(_sha256(secret), digest))
         matched += [(one, None, None) for one in hits]
-    for one, identity, signed_at in matched:
-        if one.expires is None or now < one.expires:
-            return Sender(one.name, identity, signed_at, one.accounts, one.strategies)
-    raise Denied(matched[0][0].name if matched else None)
+    valid = [hit for hit in matched if hit[0].expires is None or now < hit[0].expires]
+    if not valid:
+        raise Denied(matched[0][0].name if matched else None)
+    one, _, _ = valid[0]
+    # Whatever else proves the sender: only Standard Webhooks sign an id and a time.
+    _, identity, signed_at = next((hit for hit in valid if hit[1] is not None), valid[0])
+    return Sender(one.name, identity, signed_at, one.accounts, one.strategies)
 
 
 def check_scope(sender: Sender, accounts: Iterable[str], strategy: str | None) -> None:

@@ -34,21 +34,22 @@ def _join(*parts: object) -> bytes:
 def alert_key(alert: Alert, accounts: tuple[str, ...], message_id: str | None = None) -> str:
     """What makes an alert that event and no other: the sender's id, or the fields that tell fills apart.
 
+    An id is the key by itself: used again for another account or strategy it is a conflict, no further order.
     Two real fills within TradingView's one-second clock differ in position size, order name, contracts
     or price; a re-send differs in none. The body's hash would also split on a changed comment.
     """
-    scope = (",".join(sorted(accounts)), alert.strategy or "")
     if alert.id is not None:
-        return "id:" + hashlib.sha256(_join(*scope, alert.id)).hexdigest()
+        return "id:" + hashlib.sha256(_join(alert.id)).hexdigest()
     if message_id is not None:
-        return "wh:" + hashlib.sha256(_join(*scope, message_id)).hexdigest()
+        return "wh:" + hashlib.sha256(_join(message_id)).hexdigest()
     event = (
+        ",".join(sorted(accounts)), alert.strategy or "",
         alert.order_id, alert.action, alert.symbol, alert.bar_time, alert.timestamp,
         alert.position_size, alert.market_position, alert.amount, alert.notional, alert.percent,
         alert.price, alert.order_type,
     )  # fmt: skip
     narrowed = [part for part in (alert.position_side, alert.share) if part is not None]
-    return "ev:" + hashlib.sha256(_join(*scope, *event, *narrowed)).hexdigest()
+    return "ev:" + hashlib.sha256(_join(*event, *narrowed)).hexdigest()
 
 
 def timeless_keys(digest: str, accounts: tuple[str, ...], now: float) -> tuple[str, tuple[str, str]]:

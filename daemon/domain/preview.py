@@ -30,7 +30,7 @@ def read(
         sender, report["secret"] = _sender(message, rules, now)
         new = gate.validate(message, sender, rules, indexes, now)
     except Refusal as refusal:
-        return report | {"refusal": refusal_view(refusal), "accounts": []}, None
+        return report | {"refusal": refusal_view(rules.known.refusal(refusal)), "accounts": []}, None
     told = {
         "accepted": report["secret"] != WRONG,
         "symbol": new.alert.symbol,

@@ -65,6 +65,15 @@ class Loaded(Struct, frozen=True, kw_only=True):
         """Absolute path of the audit trail."""
         return self.state_dir / self.settings.audit.path
 
+    def make_state_dir(self) -> None:
+        """Raises ConfigError when it is not there and cannot be made."""
+        try:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            remedy = "set STATE_DIRECTORY to a folder that this user can write"
+            problem = f"the state directory {self.state_dir} cannot be made: {error.strerror} ({remedy})"
+            raise ConfigError([problem]) from None
+
 
 def load(path: Path | None, env: Mapping[str, str], exchange_ids: Collection[str] = ()) -> Loaded:
     """Read `path`, else $FKS_CONFIG, ./fks.toml, /etc/fks/fks.toml, else the embedded paper defaults.

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from fks.domain.admin import bearer_matches, host_allowed, same_origin
 from fks.domain.errors import Overloaded, Refusal, Transient
+from fks.domain.masking import Masker
 from fks.domain.sampling import Sampler
 from fks.domain.secret import Secret
 from fks.infra.console import ASSETS, LOGIN, Console, login_page
@@ -32,7 +33,7 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _AT_FIELD = re.compile(r"`\$\.([a-z_]+)")
 
 
-def admin_app(token: Secret, console: Console) -> QuartTrio:
+def admin_app(token: Secret, console: Console, known: Callable[[], Masker]) -> QuartTrio:
     """An app without routes yet that is guarded, and whose every error is a problem document.
 
     Raises ValueError when the token is empty: everybody would bear it.
@@ -42,7 +43,7 @@ def admin_app(token: Secret, console: Console) -> QuartTrio:
     app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.merge_slashes = False  # a redirect would be the one error that is no problem document
-    app.before_request(_guard(token, console))
+    app.before_request(_guard(token, console, known))
     app.after_request(_harden)
     for error, handler in _ERRORS.items():
         app.register_error_handler(error, handler)
@@ -109,7 +110,9 @@ def query_after() -> int | None:
     return int(text)
 
 
-def _guard(token: Secret, console: Console) -> Callable[[], Awaitable[Response | None]]:
+def _guard(
+    token: Secret, console: Console, known: Callable[[], Masker]
+) -> Callable[[], Awaitable[Response | None]]:
     """Before a route is even looked up: where the request thinks it is, where it is from, whose it is."""
     denials = Sampler()
 
@@ -129,7 +132,11 @@ def _guard(token: Secret, console: Console) -> Callable[[], Awaitable[Response |
             return login_page()
         unrecorded = denials.sample(str(request.remote_addr), trio.current_time())
         if unrecorded is not None:
-            told = {"path": request.path[:200], "peer": request.remote_addr, "unrecorded": unrecorded}
+            told = {
+                "path": known().text(request.path)[:200],
+                "peer": request.remote_addr,
+                "unrecorded": unrecorded,
+            }
             log.warning("desk_denied", **told)
         reply = _problem(401, "send 'Authorization: Bearer TOKEN' with this daemon's admin token")
         reply.headers["WWW-Authenticate"] = 'Bearer realm="fks"'

@@ -42,7 +42,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     required: Sequence[str] = ()  # of the query
     problems: Sequence[int] = ()
     public: bool = False  # without the admin token
-    door: bool = False  # served at the door too, or (a webhook) only there
+    door: bool = False  # served at the door too
 
 
 def _webhook(path: str) -> Operation:

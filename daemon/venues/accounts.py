@@ -49,6 +49,13 @@ def impossible_accounts(settings: Settings) -> list[str]:
     return errors
 
 
+def only_aliased(own: AccountSettings, settings: Settings) -> tuple[str, ...]:
+    """The markets of a paper account that names none itself: those that `[symbols]` leads to. One that does
+    has no others: an alias is another name for a market, and does not make one.
+    """
+    return () if own.prices or own.symbols else tuple(settings.symbols.values())
+
+
 def _recorded(own: AccountSettings) -> Recorded | None:
     """The account's file of prices. Lines without a symbol are of its only one. Raises Misconfigured."""
     symbols = dict.fromkeys((*own.prices, *own.symbols))
@@ -127,7 +134,7 @@ class AccountMaker:
         return _ccxt_venue(name, own, self._settings, self._shared, self._meter)
 
     async def _paper(self, name: str, own: AccountSettings) -> Venue:
-        symbols = tuple(self._settings.symbols.values())
+        symbols = only_aliased(own, self._settings)
         feed: Feed | None = _recorded(own)
         if own.marks_from:
             keys: dict[str, Any] = dict.fromkeys(_KEYS, _NO_KEY)

@@ -24,6 +24,7 @@ from fks.domain.reachability import is_local
 from fks.domain.settings import AccountSettings, Settings
 from fks.domain.sizing import laid_over
 from fks.domain.venue import Venue
+from fks.venues.accounts import only_aliased
 from fks.venues.ccxt_derivatives import Derivatives
 from fks.venues.ccxt_rights import key_rights
 from fks.venues.ccxt_session import Session, make_exchange
@@ -56,7 +57,7 @@ async def examine(name: str, settings: Settings, wall: Wall) -> list[Finding]:
 async def _examine_paper(name: str, settings: Settings, wall: Wall) -> Found:
     own = settings.exchanges[name]
     yield "environment", Judgement(Verdict.OK, "the embedded paper exchange: no real money")
-    venue = PaperVenue(name, own, wall=wall, extra_symbols=tuple(settings.symbols.values()))
+    venue = PaperVenue(name, own, wall=wall, extra_symbols=only_aliased(own, settings))
     balance = await venue.balance()
     yield "balance", judge_balance(balance)
     async for found in _symbols(venue, balance, own, settings):
