@@ -127,3 +127,52 @@ def test_reduce_only_is_no_way_around_the_limits_on_spot() -> None:
     assert planned(intent("sell", reduce_only=True, amount=dec(9)), halted)[0].reduce_only
     swap = view(market(SWAP), trading=TradingState.HALTED)
     assert planned(intent(symbol=SWAP, reduce_only=True, amount=dec(9)), swap)[0].reduce_only
+
+
+STOP = {"order_type": OrderType.STOP}
+BREAKOUT = STOP | {"stop_price": dec(52_000)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "amount"),
+    [
+        (BREAKOUT | {"notional": dec(1000)}, "0.02"),
+        (STOP | {"notional": dec(1000), "stop_price": dec(500)}, "0.02"),
+        (BREAKOUT | {"percent": dec(1)}, "0.02"),
+        (
+            BREAKOUT | {"notional": dec(1000), "order_type": OrderType.STOP_LIMIT, "price": dec(52_100)},
+            "0.019",
+        ),
+        ({"notional": dec(1000), "stop_price": dec(500)}, "0.02"),
+        ({"amount": dec("0.001"), "stop_price": dec(5)}, "0.001"),
+        (
+            {"percent": dec(1), "order_type": OrderType.TRAILING_STOP, "trail_percent": dec(1)}
+            | {"stop_price": dec(500)},
+            "0.02",
+        ),
+    ],
+)
+def test_a_size_is_counted_by_the_limit_price_or_the_last_one(fields: dict[str, Any], amount: str) -> None:
+    assert planned(intent(**fields), view(market(min_notional=dec(5))))[0].amount == dec(amount)
+
+
+def test_where_only_the_stops_own_price_is_known_it_counts() -> None:
+    assert planned(intent(notional=dec(1040), **BREAKOUT), view(price=None))[0].amount == dec("0.02")
+
+
+def test_what_protects_a_stop_entry_lies_where_that_fills() -> None:
+    """At its own price; beyond it already, at the last one."""
+    protected = {"amount": dec(1), "stop_loss": Target(percent=dec(1))}
+    assert planned(intent(**BREAKOUT, **protected))[1].stop_price == dec(51_480)
+    late = STOP | {"stop_price": dec(45_000)}
+    assert planned(intent(**late, **protected))[1].stop_price == dec(49_500)
+    below = STOP | {"stop_price": dec(48_000)}
+    assert planned(intent("sell", **below, **protected), view(market(SWAP)))[1].stop_price == dec(48_480)
+
+
+def test_a_size_by_risk_counts_from_where_a_stop_entry_fills() -> None:
+    wish = intent(**BREAKOUT, stop_loss=Target(price=dec(51_000)), sizing={"method": "risk_based"})
+    assert planned(wish)[0].amount == dec(2)  # 2 % of 100,000 at a risk of 1,000
+    late = STOP | {"stop_price": dec(45_000)}
+    wish = intent(**late, stop_loss=Target(price=dec(44_000)), sizing={"method": "risk_based"})
+    assert planned(wish)[0].amount == dec("0.333")  # it fills at 50,000

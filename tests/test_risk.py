@@ -43,6 +43,24 @@ def test_a_limit_price_is_what_an_order_is_valued_at() -> None:
     assert refused(limit, exposure(), max_order_notional=dec(1000)) == "risk.max_order_notional"
 
 
+@pytest.mark.parametrize(
+    "prices",
+    [
+        {"type": OrderType.LIMIT, "price": dec(50)},
+        {"type": OrderType.STOP, "stop_price": dec(1)},
+        {"type": OrderType.STOP_LIMIT, "stop_price": dec(1), "price": dec(2)},
+        {"type": OrderType.STOP, "stop_price": dec(100)},
+    ],
+)
+@pytest.mark.parametrize("side", Side)
+def test_an_order_is_never_valued_below_the_last_price(prices: dict[str, Any], side: Side) -> None:
+    limit = dec(1000)
+    assert refused(swap(side, "10", **prices), exposure(), max_order_notional=limit) is None
+    assert refused(swap(side, "10.1", **prices), exposure(), max_order_notional=limit) is not None
+    higher = swap(side, "10", type=OrderType.STOP, stop_price=dec(101))
+    assert refused(higher, exposure(), max_order_notional=limit) == "risk.max_order_notional"
+
+
 @pytest.mark.parametrize("state", [State.PLANNED, State.SENDING, State.UNKNOWN, State.OPEN])
 def test_what_is_pending_or_unknown_counts_as_filled(state: State) -> None:
     live = swap(amount="4", state=state)
@@ -118,6 +136,10 @@ def test_without_a_price_a_notional_limit_refuses() -> None:
     for name in ("max_order_notional", "max_position_notional"):
         assert refused(swap(), exposure(), None, **{name: dec(1)}) == "risk.no_price"
     assert refused(swap(), exposure(), None) is None
+    stop = swap(type=OrderType.STOP, stop_price=dec(1))
+    assert refused(stop, exposure(), None, max_order_notional=dec(1000)) == "risk.no_price"
+    limit = swap(type=OrderType.LIMIT, price=dec(1))
+    assert refused(limit, exposure(), None, max_order_notional=dec(1000)) is None
 
 
 def test_open_orders_up_to_their_limit() -> None:
@@ -150,6 +172,19 @@ def test_a_limit_price_may_deviate_so_far_both_ways(price: str, *, ok: bool) -> 
     limit = swap(type=OrderType.LIMIT, price=dec(price))
     code = refused(limit, exposure(), max_price_deviation=dec("0.05"))
     assert code == (None if ok else "risk.max_price_deviation")
+
+
+@pytest.mark.parametrize(
+    ("price", "ok"), [("113.4", True), ("113.5", False), ("102", False), ("70000", False)]
+)
+def test_a_stop_limits_price_may_deviate_so_far_from_its_stop(price: str, *, ok: bool) -> None:
+    """Which itself may be as far away as a breakout is."""
+    limit = swap(type=OrderType.STOP_LIMIT, stop_price=dec(108), price=dec(price))
+    for last in ("100", None):
+        code = refused(limit, exposure(), last, max_price_deviation=dec("0.05"))
+        assert code == (None if ok else "risk.max_price_deviation")
+    stop = swap(type=OrderType.STOP, stop_price=dec(108))
+    assert refused(stop, exposure(), max_price_deviation=dec("0.05")) is None
 
 
 def test_zero_is_no_limit_at_all() -> None:

@@ -287,6 +287,11 @@ def _check_order_shape(alert: Alert) -> None:
     for name in alert.order_type.needs:
         if getattr(alert, name) is None:
             raise Refusal("alert.missing", f"a {alert.order_type} order needs {name}", name)
+    if alert.stop_price is not None and "stop_price" not in alert.order_type.needs:
+        detail = (
+            f"a {alert.order_type} order has no stop_price: say order_type stop or stop_limit, or stop_loss"
+        )
+        raise Refusal("alert.schema", detail, "stop_price")
     if sum((one.share or 0) for one in alert.take_profit) > 1:
         raise Refusal("alert.number", "the shares of take_profit exceed 1", "take_profit")
     if len(alert.take_profit) > 1 and any(one.share is None for one in alert.take_profit):

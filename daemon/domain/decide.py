@@ -230,14 +230,15 @@ def _enter(
 ) -> Planned:
     """`most`: in base units, whatever size the alert asks for. `turns`: it may become a reversal."""
     alert = intent.alert
-    entry, wanted, reference = _entry(intent, view, rules, most)
+    entry, wanted = _entry(intent, view, rules, most)
+    expected = _expected(entry, view)
     known = _scoped(alert, view, rules)
     rest = _turning(view, known, entry) if turns else None
     if rest is not None:
         turn = replace(alert, amount=rest, notional=None, percent=None)
         booked = replace_view(view, position=_booked(view))
         return _reverse(replace(intent, alert=turn), booked, rules)
-    check_amount(entry.amount, wanted, view, reference)
+    check_amount(entry.amount, wanted, view, expected)
     if rules.own is not None:
         _check_opposed(view, known, entry)
     if _only_reduces(view, entry):
@@ -249,13 +250,11 @@ def _enter(
     for bound in bounds:
         risk.check(entry, view.price, bound.exposure, bound.limits, bound.whose)
     way = make_way(_in_the_way(entry, view))
-    return Planned((entry, *protection_of(intent, view, entry, reference)), way.cancel, way.add)
+    return Planned((entry, *protection_of(intent, view, entry, expected)), way.cancel, way.add)
 
 
-def _entry(
-    intent: Intent, view: View, rules: Rules, most: Decimal | None
-) -> tuple[Order, Decimal, Decimal | None]:
-    """The order, the amount before rounding, and the price that it was sized by."""
+def _entry(intent: Intent, view: View, rules: Rules, most: Decimal | None) -> tuple[Order, Decimal]:
+    """The order, and the amount before rounding."""
     alert = intent.alert
     _check_type(alert, view.features)
     side = Side(alert.action.value)
@@ -265,25 +264,15 @@ def _entry(
     tick = view.market.price_tick
     limit = alert.price if _limit(alert) else None
     price = on_grid("price", limit, tick, buying=buying) if limit else None
-    stop = on_grid("stop_price", alert.stop_price, tick, buying=not buying) if alert.stop_price else None
-    reference = price or stop or view.price
-    wanted = sizing.amount_for(
-        alert,
-        sizing.effective_rules(alert, rules.size),
-        price=reference,
-        equity=view.equity,
-        held=strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol, side),
-        candles=view.candles,
-        trips=view.trips,
-    )
-    wanted = wanted if most is None else min(wanted, most)
-    entry = make_order(
+    trigger = alert.stop_price if "stop_price" in alert.order_type.needs else None
+    stop = on_grid("stop_price", trigger, tick, buying=not buying) if trigger else None
+    order = make_order(
         intent,
         view,
         Leg.ENTRY,
         side=side,
         type=alert.order_type,
-        amount=floor_to(wanted, view.market.amount_step),
+        amount=ZERO,
         price=price,
         stop_price=stop,
         trail_percent=alert.trail_percent,
@@ -293,7 +282,28 @@ def _entry(
         leverage=alert.leverage or _usual_leverage(alert, view, rules),
         margin_mode=alert.margin_mode,
     )
-    return entry, wanted, reference
+    wanted = sizing.amount_for(
+        alert,
+        sizing.effective_rules(alert, rules.size),
+        price=price or view.price or stop,
+        entry=_expected(order, view),
+        equity=view.equity,
+        held=strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol, side),
+        candles=view.candles,
+        trips=view.trips,
+    )
+    wanted = wanted if most is None else min(wanted, most)
+    return replace(order, amount=floor_to(wanted, view.market.amount_step)), wanted
+
+
+def _expected(entry: Order, view: View) -> Decimal | None:
+    """The price that it is to fill at: what its stop loss and take profit are measured from. A stop that is
+    beyond its price already fills at the last one.
+    """
+    if entry.price or entry.stop_price is None or view.price is None:
+        return entry.price or entry.stop_price or view.price
+    worse = max if entry.side is Side.BUY else min
+    return worse(entry.stop_price, view.price)
 
 
 def _usual_leverage(alert: Alert, view: View, rules: Rules) -> int | None:

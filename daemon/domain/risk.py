@@ -117,15 +117,15 @@ def _check_size(order: Order, price: Decimal | None, exposure: Exposure, limits:
     most = limits.max_open_orders
     if most and entries >= most:
         raise Refusal("risk.max_open_orders", f"{entries} orders are open, the {whose}'s limit is {most}")
-    reference = order.price or order.stop_price or price
     if not (limits.max_order_notional or limits.max_position_notional):
         return
-    if reference is None:
+    if price is None and order.price is None:  # a trigger alone bounds nothing
         raise Refusal("risk.no_price", "there is no price to check the limits with: try again later")
-    notional = order.amount * reference
+    # Never less than the last price: at that a stop may fill at once, and it is what is held is worth.
+    worth = max(order.price or ZERO, order.stop_price or ZERO, price or ZERO)
+    notional = order.amount * worth
     _within("risk.max_order_notional", "order's notional", notional, limits.max_order_notional, whose)
-    # What is held is worth the last price, however low the limit of what is added to it.
-    after = abs(_at_most(exposure, order)) * max(reference, price or ZERO)
+    after = abs(_at_most(exposure, order)) * worth
     _within("risk.max_position_notional", "position's notional", after, limits.max_position_notional, whose)
 
 
@@ -148,15 +148,18 @@ def _check_rate(exposure: Exposure, limits: Limits, whose: str) -> None:
 
 
 def _check_deviation(order: Order, price: Decimal | None, limits: Limits, whose: str) -> None:
-    if not limits.max_price_deviation or order.type is not OrderType.LIMIT or not (order.price and price):
+    # A stop limit's is that far from its trigger: there the last price is when it goes into the book.
+    triggered = order.type is OrderType.STOP_LIMIT
+    anchor, name = (order.stop_price, "stop price") if triggered else (price, "last price")
+    if not (limits.max_price_deviation and order.price and anchor):
         return
     # Both ways: a digit too few is as much a slip as a digit too many.
-    deviation = abs(order.price - price) / price
+    deviation = abs(order.price - anchor) / anchor
     if deviation > limits.max_price_deviation:
         raise Refusal(
             "risk.max_price_deviation",
-            f"the limit price {plain(order.price)} is {percent(deviation)} away from the last price "
-            f"{plain(price)}; the {whose}'s limit is {percent(limits.max_price_deviation)}",
+            f"the limit price {plain(order.price)} is {percent(deviation)} away from the {name} "
+            f"{plain(anchor)}; the {whose}'s limit is {percent(limits.max_price_deviation)}",
             "price",
         )
 
