@@ -255,21 +255,27 @@ class PaperBook:
             fee=price * amount * fee_rate(self._settings, maker=maker),
             fee_currency=working.market.quote,
         )
-        self._book(working, trade)
+        for entry in self._book(working, trade):
+            self._end_purposeless(entry, at)
 
-    def _book(self, working: Working, trade: Trade) -> None:
+    def _book(self, working: Working, trade: Trade) -> list[Working]:
+        """The spot entries that the fill leaves nothing of."""
         order = working.order
         self.account.apply(working.market, order.side, trade, order.leverage)
         working.trades.append(trade)
         if not order.leg.protective:
             self._entries[order.symbol] = order
         working.time = self._last_fill = max(self._last_fill, trade.time)
+        return [] if working.market.settle else self._orders.count(working, trade.amount)
 
     def _end(self, working: Working, state: State, at: float, reason: str | None = None) -> None:
         working.state, working.reason, working.time = state, reason, at
         self._orders.rest(working)
         self._orders.forget()
         self.changes += 1
+        self._end_purposeless(working, at)
+
+    def _end_purposeless(self, working: Working, at: float) -> None:
         for leg in list(self._orders.purposeless(working)):
             if leg.live:  # ending one of them ends the others
                 self._end(leg, State.CANCELED, at, "nothing is left for it to protect")

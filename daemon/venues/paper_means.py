@@ -77,6 +77,15 @@ class Means:
             bound = slipped(bound, self._settings.slippage_bps, tick, buying=working.buying)
         return self._need(working, self._orders.fillable(working), bound)
 
+    def _gives_way(self, working: Working, to: Working) -> bool:
+        """On spot a leg does not keep its owner from selling what it guards (it guards less then), and no
+        other sale of his keeps a leg from it: whichever comes first sells the coins, once.
+        """
+        one, other = working.order, to.order
+        if to.market.settle is not None or one.symbol != other.symbol or working.buying or to.buying:
+            return False
+        return (self._orders.entry_of(one) is None) is not (self._orders.entry_of(other) is None)
+
     def _held(self, but: Working | None) -> dict[str, Decimal]:
         """Per currency, what positions and open orders hold back, the group of `but` left out.
 
@@ -87,7 +96,7 @@ class Means:
         skipped = group_of(but.order) if but else None
         for working in self._orders.open.values():
             group = group_of(working.order)
-            if group == skipped:
+            if group == skipped or (but and self._gives_way(working, but)):
                 continue
             currency, need = self._reserve(working)
             sides = groups.setdefault((group, currency), {})
