@@ -209,6 +209,14 @@ def test_only_one_size_is_given() -> None:
     assert field_at_fault(notional=1, amount=5) == "notional"
 
 
+def test_a_close_takes_an_amount_or_a_share_and_no_other_size() -> None:
+    close = {"action": "close", "amount": None}
+    assert read(**close | {"amount": "0.4"}).amount == Decimal("0.4")
+    assert field_at_fault(**close, percent=50) == "percent"
+    assert field_at_fault(**close, notional=50) == "notional"
+    assert field_at_fault(**close | {"amount": 1}, share=0.5) == "share"
+
+
 @pytest.mark.parametrize("value", [0, 1, "0.85", 0.5])
 def test_confidence_is_between_0_and_1(value: Any) -> None:
     assert read(confidence=value).confidence == Decimal(str(value))

@@ -274,6 +274,8 @@ def _check_part(alert: Alert) -> None:
         raise Refusal(
             "alert.schema", "share is the part of the position that a close closes, 0 to 1", "share"
         )
+    if alert.action is Action.CLOSE:
+        _check_close_size(alert)
     if alert.position_side is None:
         return
     if alert.position_side not in ("long", "short"):
@@ -281,6 +283,16 @@ def _check_part(alert: Alert) -> None:
     if alert.action in (Action.BUY, Action.SELL):
         detail = "position_side narrows a close or a cancel; a buy or sell says its side itself"
         raise Refusal("alert.schema", detail, "position_side")
+
+
+def _check_close_size(alert: Alert) -> None:
+    """Of a position no other part is meant than a share or an amount of it."""
+    for name in ("notional", "percent"):
+        if getattr(alert, name) is not None:
+            detail = f"a close takes no {name}: give share (0 to 1) or amount, or neither to close all of it"
+            raise Refusal("alert.schema", detail, name)
+    if alert.amount is not None and alert.share is not None:
+        raise Refusal("alert.schema", "give one of amount and share, not both", "share")
 
 
 def _check_order_shape(alert: Alert) -> None:

@@ -47,10 +47,9 @@ def decide(intent: Intent, view: View, rules: Rules) -> Planned:
         case Action.CANCEL:
             concerned = (one for one in _entries(known) if _concerns(alert, one.side))
             return Planned(cancel=tuple(one.id for one in concerned))
-        case Action.CLOSE if (alert.share or 1) < 1:
-            return _close_part(intent, view, rules)
         case Action.CLOSE:
-            return _close(intent, known, rules)
+            part = _part(alert, known)
+            return _close(intent, known, rules) if part is None else _close_part(intent, part, view, rules)
         case Action.BUY | Action.SELL:
             return _enter(intent, view, rules)
 
@@ -135,25 +134,34 @@ def _check_side(alert: Alert, opened_by: Side, symbol: str) -> None:
         raise Refusal("close.nothing", detail, "position_side")
 
 
-def _close_part(intent: Intent, view: View, rules: Rules) -> Planned:
-    """A share of the position, at market, by an order that can only reduce; its stops shrink with it."""
+def _part(alert: Alert, known: View) -> Decimal | None:
+    """How much of the position a close asks for; None: all of it, also when it is less than asked for."""
+    if alert.amount is not None:
+        held = floor_to(abs(_held(known)), known.market.amount_step)
+        return alert.amount if alert.amount < held else None
+    share = alert.share or 1
+    return abs(_held(known)) * share if share < 1 else None
+
+
+def _close_part(intent: Intent, part: Decimal, view: View, rules: Rules) -> Planned:
+    """So much of the position, at market, by an order that can only reduce; its stops shrink with it."""
     alert, held = intent.alert, _held(_scoped(intent.alert, view, rules))
     opened_by = Side.BUY if held > 0 else Side.SELL
     if held == 0:
         raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
     _check_side(alert, opened_by, view.market.symbol)
-    part = replace(
+    order = replace(
         alert,
         action=Action(opened_by.opposite.value),
         order_type=OrderType.MARKET,
-        amount=abs(held) * (alert.share or 1),
+        amount=part,
         notional=None,
         percent=None,
         reduce_only=True,  # on spot too: it is a way out, and passes as one
         take_profit=(),
         stop_loss=None,
     )
-    return _enter(replace(intent, alert=part), view, rules)
+    return _enter(replace(intent, alert=order), view, rules)
 
 
 def _close(intent: Intent, view: View, rules: Rules) -> Planned:
