@@ -129,6 +129,20 @@ def test_reduce_only_is_no_way_around_the_limits_on_spot() -> None:
     assert planned(intent(symbol=SWAP, reduce_only=True, amount=dec(9)), swap)[0].reduce_only
 
 
+@pytest.mark.parametrize("symbol", [SWAP, SPOT])
+def test_a_contract_is_known_by_its_market_not_by_its_name(symbol: str) -> None:
+    """A paper account may call one BTC/USDT."""
+    contract = market(symbol, kind="swap", settle="USDT")
+    short = view(contract, exposure=exposure({symbol: dec(-5)}), trading=TradingState.REDUCE)
+    (cover,) = planned(intent(symbol=symbol, amount=dec(2)), short)
+    assert cover.reduce_only
+    assert refusal(intent(symbol=symbol, amount=dec(6)), short) == "risk.reduce_only"
+    tight = RiskSettings(max_position_notional=dec(100_000))
+    stop = order("s", Leg.STOP_LOSS, symbol=symbol, amount=dec(5), state=State.OPEN, reduce_only=True)
+    hedged = view(contract, exposure=exposure({symbol: dec(-5)}, (stop,)))
+    assert planned(intent(symbol=symbol, amount=dec(5)), hedged, tight)[0].reduce_only
+
+
 STOP = {"order_type": OrderType.STOP}
 BREAKOUT = STOP | {"stop_price": dec(52_000)}
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from fks.domain.orders import State
+from fks.domain.orders import Leg, State
 from standins.paper import SPOT, SWAP, order, placed, rejection, venue
 
 D = Decimal
@@ -61,4 +61,13 @@ async def test_reduce_only_never_turns_a_position_round() -> None:
     await placed(exchange, order("q1", "buy", "2", symbol=SWAP))
     report = await placed(exchange, order("q2", "sell", "5", symbol=SWAP, reduce_only=True))
     assert (report.state, report.filled) == (State.FILLED, D(2))
+    assert await exchange.positions() == []
+
+
+async def test_a_close_opens_nothing_however_much_it_asks_for() -> None:
+    """Also one that nobody called reduce-only: a contract's name may not tell that it is one."""
+    exchange = venue(market="swap", prices={SPOT: D(100)})
+    await placed(exchange, order("q1", "buy", "2"))
+    report = await placed(exchange, order("q2", "sell", "5", leg=Leg.CLOSE))
+    assert report.filled == D(2)
     assert await exchange.positions() == []

@@ -251,12 +251,12 @@ def _enter(
         _check_opposed(view, known, entry)
     if _only_reduces(view, entry):
         entry = replace(entry, reduce_only=True)
-    risk.check_trading(view.trading, view.exposure, entry)
+    risk.check_trading(view.trading, view.exposure, entry, view.market)
     bounds = tuple(risk_bounds.bounds(view, rules, entry.strategy))
     for bound in bounds:
         risk_entry.check(entry, alert, view, bound)
     for bound in bounds:
-        risk.check(entry, view.price, bound.exposure, bound.limits, bound.whose)
+        risk.check(entry, view.price, bound.exposure, bound.limits, bound.whose, market=view.market)
     way = make_way(_in_the_way(entry, view))
     return Planned((entry, *protection_of(intent, view, entry, expected)), way.cancel, way.add)
 
@@ -323,7 +323,7 @@ def _check_opposed(view: View, known: View, entry: Order) -> None:
     """An account has one position in a contract: two strategies cannot hold both sides of it."""
     others = strategy.position(view.exposure, entry.symbol) - strategy.position(known.exposure, entry.symbol)
     against = others < 0 if entry.side is Side.BUY else others > 0
-    if against and view.market.kind != "spot" and not risk.reduces(known.exposure, entry):
+    if against and view.market.kind != "spot" and not risk.reduces(known.exposure, entry, view.market):
         detail = (
             f"other strategies of {entry.account} hold the other side of {entry.symbol}: use another account"
         )
@@ -341,7 +341,8 @@ def _only_reduces(view: View, entry: Order) -> bool:
     """
     if view.market.kind == "spot":
         return False
-    return risk.must_not_turn(view.exposure, entry) or risk.reduces(view.exposure, entry)
+    exposure, market = view.exposure, view.market
+    return risk.must_not_turn(exposure, entry, market) or risk.reduces(exposure, entry, market)
 
 
 def _turning(view: View, known: View, entry: Order) -> Decimal | None:

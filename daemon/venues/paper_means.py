@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from fks.domain.dispatch import is_exit
 from fks.domain.messages import Balance
 from fks.domain.money import ZERO, plain
 from fks.domain.orders import Leg
@@ -35,8 +36,7 @@ class Means:
 
     def only_reduces(self, working: Working) -> bool:
         """Spot has no positions: there the balance is the limit and `reduce_only` means nothing."""
-        order = working.order
-        return working.market.settle is not None and (order.reduce_only or order.leg.protective)
+        return working.market.settle is not None and is_exit(working.order)
 
     def executable(self, working: Working) -> Decimal:
         """What may fill now, and of a reducing order no more than there is to reduce."""
