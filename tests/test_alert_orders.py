@@ -42,6 +42,16 @@ def test_no_other_order_type_is_taken(order_type: Any) -> None:
     assert field_at_fault(order_type=order_type) == "order_type"
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("time_in_force", ["gtc", "IOC", "fok"]), ("margin_mode", ["isolated", "Cross"])]
+)
+def test_of_a_fixed_set_of_words_no_other_is_taken(name: str, words: list[str]) -> None:
+    for word in words:
+        assert getattr(read(**{name: word}), name) == word.lower()
+    for value in ("xyz", "", " ", "gtcx", 1, True, ["gtc"]):
+        assert field_at_fault(**{name: value}) == name
+
+
 def test_post_only_needs_a_limit_price() -> None:
     assert read(order_type="limit", price=5, post_only=True).post_only
     assert field_at_fault(post_only=True) == "post_only"

@@ -80,6 +80,9 @@ class Alert(Struct, frozen=True, kw_only=True):
 _TEXT_LIMIT = 200
 _DEEPEST = 16  # levels of nesting; an alert has three
 _MAY_BE_EMPTY = ("comment", "strategy", "order_id", "bar_time")  # a template's placeholder without a value
+# Not in the schema, which stored alerts are read with as well.
+_WORDS = {"time_in_force": ("gtc", "ioc", "fok"), "margin_mode": ("isolated", "cross")}
+_SIZES = ("amount", "notional", "percent")
 _FIELD = re.compile(r"`\$\.([a-z_]+)")
 
 
@@ -260,7 +263,10 @@ def _check_shape(alert: Alert) -> None:
             raise Refusal("alert.schema", f"{name} must be 1 to {_TEXT_LIMIT} printable characters", name)
     if alert.confidence is not None and not 0 <= alert.confidence <= 1:
         raise Refusal("alert.number", "confidence must be between 0 and 1", "confidence")
-    sizes = [name for name in ("amount", "notional", "percent") if getattr(alert, name) is not None]
+    for name, words in _WORDS.items():
+        if getattr(alert, name) not in (None, *words):
+            raise Refusal("alert.schema", f"{name} is one of {', '.join(words)}", name)
+    sizes = [name for name in _SIZES if getattr(alert, name) is not None]
     if len(sizes) > 1:
         raise Refusal("alert.schema", f"give one of {' and '.join(sizes)}, not both", sizes[1])
     if alert.action in (Action.BUY, Action.SELL):
