@@ -210,3 +210,13 @@ async def test_coins_of_an_entry_that_is_forgotten_are_sold_before_younger_ones(
     found = await exchange.find(order("young-sl"))
     assert found is not None
     assert found.filled == D("0.6")
+
+
+async def test_the_legs_of_a_sale_buy_its_coins_back() -> None:
+    exchange = venue()
+    await placed(exchange, order("q1"))
+    sale = order("q2", "sell")
+    await placed(exchange, sale, *protection(sale, stop="120", targets=[("90", "1")]))
+    exchange.hint(SPOT, D(90))
+    assert await state_of(exchange, "q2-tp0") is State.FILLED
+    assert (await exchange.balance()).total["BTC"] == 1

@@ -242,7 +242,9 @@ class PaperBook:
                 working.state = State.PARTIAL
                 self.changes += 1
             else:
-                self._end(working, State.FILLED, working.time)
+                short = working.filled < working.order.amount
+                reason = "there was no more left for it to close" if short else None
+                self._end(working, State.FILLED, working.time, reason)
 
     def _fill(self, working: Working, amount: Decimal, price: Decimal, at: float) -> None:
         maker = working.limit is not None and working.resting
@@ -259,14 +261,14 @@ class PaperBook:
             self._end_purposeless(entry, at)
 
     def _book(self, working: Working, trade: Trade) -> list[Working]:
-        """The spot entries that the fill leaves nothing of."""
+        """The entries that the fill leaves nothing of."""
         order = working.order
         self.account.apply(working.market, order.side, trade, order.leverage)
         working.trades.append(trade)
         if not order.leg.protective:
             self._entries[order.symbol] = order
         working.time = self._last_fill = max(self._last_fill, trade.time)
-        return [] if working.market.settle else self._orders.count(working, trade.amount)
+        return self._orders.count(working, trade.amount)
 
     def _end(self, working: Working, state: State, at: float, reason: str | None = None) -> None:
         working.state, working.reason, working.time = state, reason, at

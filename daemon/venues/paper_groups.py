@@ -2,8 +2,8 @@
 
 A leg is pending until its entry has filled. Then the group guards what is left, `filled by the entry -
 filled by its legs`, and no leg may fill more than that: a take profit's fill makes the stop smaller,
-and once nothing is left the others have no purpose (one cancels the other). On spot the owner's sales count
-as well: the legs hold the coins against everybody but him.
+and once nothing is left the others have no purpose (one cancels the other). What the owner closes himself
+counts as well: on spot the legs hold the coins, but not against him.
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ class Orders:
         self._rested: deque[Working] = deque()  # oldest first; a leg goes with its entry
         self._held: dict[
             str, dict[str, Working]
-        ] = {}  # spot buys not sold again, by symbol and id, oldest first
+        ] = {}  # what is held of entries: by symbol and id, oldest first
 
     def __contains__(self, order: Order) -> bool:
         return order.client_order_id in self._all
@@ -59,7 +59,7 @@ class Orders:
             if any(leg.live for leg in legs):
                 self._rested.append(entry)
                 continue
-            entry.sold += sum((leg.filled for leg in legs), ZERO)  # it may be held yet
+            entry.closed += sum((leg.filled for leg in legs), ZERO)  # it may be held yet
             for one in (entry, *legs):
                 self._all.pop(one.order.client_order_id, None)
                 self._entries.pop(one.order.id, None)
@@ -71,32 +71,33 @@ class Orders:
 
     def left(self, entry: Working) -> Decimal:
         """What the entry has filled and nobody has closed yet."""
-        closed = sum((leg.filled for leg in self._legs.get(entry.order.id, ())), entry.sold)
-        return entry.filled - closed
+        return entry.filled - sum((leg.filled for leg in self._legs.get(entry.order.id, ())), entry.closed)
 
     def count(self, working: Working, amount: Decimal) -> list[Working]:
-        """A fill on spot changes who holds what. The entries that the owner's sale leaves nothing of.
+        """A fill changes who holds what. The entries that it leaves nothing of, if it is the owner's.
 
         It takes from what he holds as his own book does (`domain.protection_watch`): from the entry that it
-        names, from those of its strategy, and then from the oldest.
+        names, from those of its strategy, and then from the oldest. Beyond that it opens, but a sale on spot.
         """
         order, held = working.order, self._held.setdefault(working.order.symbol, {})
         if order.leg.protective:
-            entry = self.entry_of(order)
-            if entry and self.left(entry) <= 0:
-                held.pop(entry.order.id, None)
+            guarded = self.entry_of(order)
+            if guarded and self.left(guarded) <= 0:
+                held.pop(guarded.order.id, None)
             return []
-        if working.buying:
-            held.setdefault(order.id, working)
-            return []
+        opposite = [one for one in held.values() if one.buying is not working.buying]
         emptied = []
-        for entry in sorted(held.values(), key=lambda one: _distance(order, one.order)):
+        for entry in sorted(opposite, key=lambda one: _distance(order, one.order)):
             part = min(amount, max(ZERO, self.left(entry)))
-            entry.sold += part
+            entry.closed += part
             amount -= part
+            if working.market.settle:  # what closes opens nothing (on spot its legs buy the coins back)
+                working.closed += part
             if self.left(entry) <= 0:
                 del held[entry.order.id]
                 emptied.append(entry)
+        if amount and (working.buying or working.market.settle):
+            held.setdefault(order.id, working)
         return emptied
 
     def fillable(self, working: Working) -> Decimal:
