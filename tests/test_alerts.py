@@ -231,6 +231,16 @@ def test_null_is_absent_and_unknown_fields_are_ignored() -> None:
     assert read(price=None, comment=None, whatever={"a": [1]}, market={"x": 1}) == read()
 
 
+@pytest.mark.parametrize("name", ["amount", "notional", "percent"])
+def test_a_size_of_null_does_not_become_the_configured_one(name: str) -> None:
+    assert field_at_fault(**{name: None}) == name
+    assert field_at_fault(action="sell", **{name: None}) == name
+    other = "percent" if name == "amount" else "amount"
+    assert read(**{name: None, other: 1}) == read(**{other: 1})
+    for way_out in ({"action": "close"}, {"action": "sell", "market_position": "Flat"}, {"action": "cancel"}):
+        assert read(**way_out, **{name: None}) == read(**way_out)
+
+
 def test_a_placeholder_without_a_value_is_no_reason_to_lose_an_alert() -> None:
     assert read(comment="", strategy="", order_id="", bar_time="") == read()
 

@@ -169,7 +169,19 @@ def parse_alert(raw: dict[str, Any]) -> Alert:
         where = _FIELD.search(str(error))
         raise Refusal("alert.schema", str(error), where[1] if where else None) from None
     _check_shape(alert)
+    _check_null(raw, alert)
     return alert
+
+
+def _check_null(raw: dict[str, Any], alert: Alert) -> None:
+    """Null is absent, but whoever says that his order's size is null does not ask for the configured one."""
+    flat = (alert.market_position or "").strip().lower() == "flat"  # it ends a position: no size is asked for
+    if flat or alert.action not in (Action.BUY, Action.SELL) or any(getattr(alert, name) for name in _SIZES):
+        return
+    for name in _SIZES:
+        if name in raw:
+            detail = f"{name} is null: leave it out for the configured size"
+            raise Refusal("alert.number", detail, name)
 
 
 def _number(name: str, value: object) -> Decimal:
