@@ -11,7 +11,7 @@ from itertools import count
 from fks.domain.errors import Rejected, Unknown
 from fks.domain.messages import Balance, Carried, Fill, Market, Order, Report, Trade
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import IN_FLIGHT, LIVE, Side, State
+from fks.domain.orders import IN_FLIGHT, LIVE, OrderType, Side, State
 from fks.domain.settings import AccountSettings
 from fks.venues.paper_account import PaperAccount, exact, fee_rate, market_of
 from fks.venues.paper_candles import Candles
@@ -177,7 +177,8 @@ class PaperBook:
 
     def _check_means(self, arriving: Working, mark: Decimal) -> None:
         order, market = arriving.order, arriving.market
-        price = arriving.bound or self._depth.price(arriving, order.amount, mark)
+        bound = None if order.type is OrderType.STOP and arriving.due(mark) else arriving.bound
+        price = bound or self._depth.price(arriving, order.amount, mark)
         least = market.min_notional
         if least and order.amount * price < least and not self._means.only_reduces(arriving):
             what = f"{plain(order.amount * price)} {market.quote} is below the least of {plain(least)}"
