@@ -136,7 +136,8 @@ class Rig:
 def new_alert(**fields: Any) -> NewAlert:
     raw = {"symbol": "BTC/USDT", "action": "buy", "amount": Decimal("0.01"), **fields}
     age = raw.pop("age", 0.0)
-    alert: Alert = parse_alert({"id": str(len(raw)), **raw})
+    given = {name: value for name, value in raw.items() if value is not None}
+    alert: Alert = parse_alert({"id": str(len(raw)), **given})
     key = ids.alert_key(alert, ("main",))
     return NewAlert(
         id=ids.alert_id(key),

@@ -25,6 +25,14 @@ def test_an_order_type_needs_its_prices(order_type: str, needs: list[str]) -> No
         assert field_at_fault(order_type=order_type, **given) == missing
 
 
+@pytest.mark.parametrize("more", [{}, {"order_type": "limit", "price": 5}, {"trail_percent": 1}])
+def test_only_a_stop_has_a_stop_price(more: dict[str, Any]) -> None:
+    """On a market order it may be meant for a stop loss: it is refused, not ignored."""
+    trailing = {"order_type": "trailing_stop"} if "trail_percent" in more else {}
+    assert field_at_fault(stop_price=5, **more, **trailing) == "stop_price"
+    assert read(action="close", stop_price=5).action is Action.CLOSE
+
+
 def test_a_close_needs_nothing_but_its_symbol() -> None:
     assert read(action="close", order_type="limit").action is Action.CLOSE
 
@@ -32,6 +40,16 @@ def test_a_close_needs_nothing_but_its_symbol() -> None:
 @pytest.mark.parametrize("order_type", ["iceberg", "", 1, True])
 def test_no_other_order_type_is_taken(order_type: Any) -> None:
     assert field_at_fault(order_type=order_type) == "order_type"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("time_in_force", ["gtc", "IOC", "fok"]), ("margin_mode", ["isolated", "Cross"])]
+)
+def test_of_a_fixed_set_of_words_no_other_is_taken(name: str, words: list[str]) -> None:
+    for word in words:
+        assert getattr(read(**{name: word}), name) == word.lower()
+    for value in ("xyz", "", " ", "gtcx", 1, True, ["gtc"]):
+        assert field_at_fault(**{name: value}) == name
 
 
 def test_post_only_needs_a_limit_price() -> None:

@@ -209,6 +209,14 @@ def test_only_one_size_is_given() -> None:
     assert field_at_fault(notional=1, amount=5) == "notional"
 
 
+def test_a_close_takes_an_amount_or_a_share_and_no_other_size() -> None:
+    close = {"action": "close", "amount": None}
+    assert read(**close | {"amount": "0.4"}).amount == Decimal("0.4")
+    assert field_at_fault(**close, percent=50) == "percent"
+    assert field_at_fault(**close, notional=50) == "notional"
+    assert field_at_fault(**close | {"amount": 1}, share=0.5) == "share"
+
+
 @pytest.mark.parametrize("value", [0, 1, "0.85", 0.5])
 def test_confidence_is_between_0_and_1(value: Any) -> None:
     assert read(confidence=value).confidence == Decimal(str(value))
@@ -221,6 +229,16 @@ def test_no_other_confidence_is_taken(value: Any) -> None:
 
 def test_null_is_absent_and_unknown_fields_are_ignored() -> None:
     assert read(price=None, comment=None, whatever={"a": [1]}, market={"x": 1}) == read()
+
+
+@pytest.mark.parametrize("name", ["amount", "notional", "percent"])
+def test_a_size_of_null_does_not_become_the_configured_one(name: str) -> None:
+    assert field_at_fault(**{name: None}) == name
+    assert field_at_fault(action="sell", **{name: None}) == name
+    other = "percent" if name == "amount" else "amount"
+    assert read(**{name: None, other: 1}) == read(**{other: 1})
+    for way_out in ({"action": "close"}, {"action": "sell", "market_position": "Flat"}, {"action": "cancel"}):
+        assert read(**way_out, **{name: None}) == read(**way_out)
 
 
 def test_a_placeholder_without_a_value_is_no_reason_to_lose_an_alert() -> None:

@@ -127,3 +127,66 @@ def test_reduce_only_is_no_way_around_the_limits_on_spot() -> None:
     assert planned(intent("sell", reduce_only=True, amount=dec(9)), halted)[0].reduce_only
     swap = view(market(SWAP), trading=TradingState.HALTED)
     assert planned(intent(symbol=SWAP, reduce_only=True, amount=dec(9)), swap)[0].reduce_only
+
+
+@pytest.mark.parametrize("symbol", [SWAP, SPOT])
+def test_a_contract_is_known_by_its_market_not_by_its_name(symbol: str) -> None:
+    """A paper account may call one BTC/USDT."""
+    contract = market(symbol, kind="swap", settle="USDT")
+    short = view(contract, exposure=exposure({symbol: dec(-5)}), trading=TradingState.REDUCE)
+    (cover,) = planned(intent(symbol=symbol, amount=dec(2)), short)
+    assert cover.reduce_only
+    assert refusal(intent(symbol=symbol, amount=dec(6)), short) == "risk.reduce_only"
+    tight = RiskSettings(max_position_notional=dec(100_000))
+    stop = order("s", Leg.STOP_LOSS, symbol=symbol, amount=dec(5), state=State.OPEN, reduce_only=True)
+    hedged = view(contract, exposure=exposure({symbol: dec(-5)}, (stop,)))
+    assert planned(intent(symbol=symbol, amount=dec(5)), hedged, tight)[0].reduce_only
+
+
+STOP = {"order_type": OrderType.STOP}
+BREAKOUT = STOP | {"stop_price": dec(52_000)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "amount"),
+    [
+        (BREAKOUT | {"notional": dec(1000)}, "0.02"),
+        (STOP | {"notional": dec(1000), "stop_price": dec(500)}, "0.02"),
+        (BREAKOUT | {"percent": dec(1)}, "0.02"),
+        (
+            BREAKOUT | {"notional": dec(1000), "order_type": OrderType.STOP_LIMIT, "price": dec(52_100)},
+            "0.019",
+        ),
+        ({"notional": dec(1000), "stop_price": dec(500)}, "0.02"),
+        ({"amount": dec("0.001"), "stop_price": dec(5)}, "0.001"),
+        (
+            {"percent": dec(1), "order_type": OrderType.TRAILING_STOP, "trail_percent": dec(1)}
+            | {"stop_price": dec(500)},
+            "0.02",
+        ),
+    ],
+)
+def test_a_size_is_counted_by_the_limit_price_or_the_last_one(fields: dict[str, Any], amount: str) -> None:
+    assert planned(intent(**fields), view(market(min_notional=dec(5))))[0].amount == dec(amount)
+
+
+def test_where_only_the_stops_own_price_is_known_it_counts() -> None:
+    assert planned(intent(notional=dec(1040), **BREAKOUT), view(price=None))[0].amount == dec("0.02")
+
+
+def test_what_protects_a_stop_entry_lies_where_that_fills() -> None:
+    """At its own price; beyond it already, at the last one."""
+    protected = {"amount": dec(1), "stop_loss": Target(percent=dec(1))}
+    assert planned(intent(**BREAKOUT, **protected))[1].stop_price == dec(51_480)
+    late = STOP | {"stop_price": dec(45_000)}
+    assert planned(intent(**late, **protected))[1].stop_price == dec(49_500)
+    below = STOP | {"stop_price": dec(48_000)}
+    assert planned(intent("sell", **below, **protected), view(market(SWAP)))[1].stop_price == dec(48_480)
+
+
+def test_a_size_by_risk_counts_from_where_a_stop_entry_fills() -> None:
+    wish = intent(**BREAKOUT, stop_loss=Target(price=dec(51_000)), sizing={"method": "risk_based"})
+    assert planned(wish)[0].amount == dec(2)  # 2 % of 100,000 at a risk of 1,000
+    late = STOP | {"stop_price": dec(45_000)}
+    wish = intent(**late, stop_loss=Target(price=dec(44_000)), sizing={"method": "risk_based"})
+    assert planned(wish)[0].amount == dec("0.333")  # it fills at 50,000

@@ -58,3 +58,26 @@ def test_reduce_only_trading_lets_a_part_be_closed() -> None:
 def test_the_whole_share_is_a_close() -> None:
     (close,) = planned(intent("close", share=dec(1)), view(exposure=exposure({SPOT: dec(2)})))
     assert (close.leg, close.amount) == (Leg.CLOSE, dec(2))
+
+
+@pytest.mark.parametrize(("held", "side"), [("2", Side.SELL), ("-2", Side.BUY)])
+def test_an_amount_is_the_part_that_a_close_closes(held: str, side: Side) -> None:
+    known = view(market(SWAP), position=dec(held), exposure=exposure({SWAP: dec(held)}))
+    (part,) = planned(intent("close", symbol=SWAP, amount=dec("0.4")), known)
+    assert (part.leg, part.side, part.amount, part.reduce_only) == (Leg.ENTRY, side, dec("0.4"), True)
+
+
+@pytest.mark.parametrize("amount", ["2", "2.5"])
+def test_an_amount_of_all_there_is_or_more_closes_all_of_it(amount: str) -> None:
+    """What is less than a step does not make it a part."""
+    live = (order("s", Leg.STOP_LOSS, Side.SELL, state=State.OPEN),)
+    known = view(exposure=exposure({SPOT: dec("2.0004")}, live))
+    decision = decide(intent("close", amount=dec(amount)), known, Rules())
+    assert [(one.leg, one.amount) for one in decision.orders] == [(Leg.CLOSE, dec(2))]
+    assert decision.cancel == ("s",)
+
+
+def test_a_close_of_an_amount_ends_what_may_still_fill() -> None:
+    known = view(exposure=exposure(live=(order("e", state=State.OPEN),)))
+    assert decide(intent("close", amount=dec(1)), known, Rules()).cancel == ("e",)
+    assert refusal(intent("close", amount=dec(1)), view()) == "close.nothing"

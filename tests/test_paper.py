@@ -103,6 +103,13 @@ async def test_stop_order_that_is_beyond_its_trigger_on_arrival_fires_at_once() 
     assert (report.state, report.average) == (State.FILLED, D("100.10"))
 
 
+async def test_stop_order_that_fires_at_once_is_judged_by_the_mark() -> None:
+    exchange = venue(min_notional=D(5))
+    late = {"type": OrderType.STOP, "stop_price": "1"}
+    assert (await placed(exchange, order("q1", "buy", "0.1", **late))).state is State.FILLED
+    assert (await rejection(exchange, order("q2", "buy", "11", **late))).code == "insufficient_funds"
+
+
 async def test_triggered_stop_limit_rests_at_its_limit() -> None:
     exchange = venue(balance={"BTC": D(1)})
     await placed(exchange, order("q1", "sell", type=OrderType.STOP_LIMIT, stop_price="95", price="94"))

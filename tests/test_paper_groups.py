@@ -1,6 +1,7 @@
 """Entries of the paper exchange with their protective legs: pending, live, one cancels the other."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,95 @@ async def test_orders_at_rest_are_forgotten_in_the_end_but_not_an_entry_whose_le
     assert await state_of(exchange, "guarded") is State.FILLED
     exchange.hint(SPOT, D(70))
     assert await state_of(exchange, "guarded-sl") is State.FILLED
+
+
+async def test_a_sale_of_what_legs_guard_makes_them_smaller() -> None:
+    exchange = venue()
+    entry = order("q1")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
+    assert (await placed(exchange, order("part", "sell", "0.4"))).filled == D("0.4")
+    assert [await state_of(exchange, name) for name in ("q1-sl", "q1-tp0")] == [State.OPEN] * 2
+    exchange.hint(SPOT, D(75))
+    stop = await exchange.find(order("q1-sl"))
+    assert stop is not None
+    assert stop.filled == D("0.6")
+    assert await state_of(exchange, "q1-tp0") is State.CANCELED
+    assert (await exchange.balance()).total["BTC"] == 0
+
+
+async def test_a_sale_of_all_that_legs_guard_ends_them() -> None:
+    exchange = venue(balance={"USDT": D(1000), "BTC": D(5)})
+    entry = order("q1")
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
+    await placed(exchange, order("part", "sell", "0.4"))
+    await placed(exchange, order("rest", "sell", "0.6", reduce_only=True))
+    assert await exchange.open_orders() == []
+    exchange.hint(SPOT, D(75))
+    assert (await exchange.balance()).total["BTC"] == 5
+
+
+async def test_a_sale_that_rests_and_a_stop_sell_the_same_coins_once() -> None:
+    exchange = venue()
+    entry = order("q1")
+    await placed(exchange, entry, *protection(entry, stop="80"))
+    await placed(exchange, limit("out", "sell", "105", "0.4"))
+    assert (await rejection(exchange, limit("twice", "sell", "106", "0.7"))).code == "insufficient_funds"
+    exchange.hint(SPOT, D(79))
+    assert await state_of(exchange, "q1-sl") is State.FILLED, "a sale that may never fill is no protection"
+    assert (await exchange.balance()).total["BTC"] == 0
+    exchange.hint(SPOT, D(105))
+    assert await state_of(exchange, "out") is State.REJECTED
+    assert (await exchange.balance()).total["BTC"] == 0
+
+
+async def test_a_sale_takes_from_its_own_entry_then_its_strategys_then_the_oldest() -> None:
+    exchange = venue(balance={"USDT": D(10_000)})
+    for name, strategy in (("q1", ""), ("q2", "s"), ("q3", ""), ("q4", "s")):
+        entry = order(name, strategy=strategy)
+        await placed(exchange, entry, *protection(entry, stop="80"))
+    guarded = {"q1": "1", "q2": "1", "q3": "1", "q4": "1"}
+
+    async def sold(**changes: Any) -> None:
+        sale = order(f"x{len(ended)}", "sell", **changes)
+        await placed(exchange, sale)
+        gone = {one for one in guarded if await state_of(exchange, f"{one}-sl") is State.CANCELED}
+        ended.extend(sorted(gone - set(ended)))
+
+    ended: list[str] = []
+    await sold(leg=Leg.CLOSE, parent="q3")
+    await sold(strategy="s")
+    await sold()
+    await sold()
+    assert ended == ["q3", "q2", "q1", "q4"]
+
+
+async def test_coins_of_an_entry_that_is_forgotten_are_sold_before_younger_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(paper_groups, "REMEMBERED", 1)
+    exchange = venue(balance={"USDT": D(10_000)})
+    old = order("old")
+    stop, target = protection(old, stop="80", targets=[("110", "0.4")])
+    await placed(exchange, old, stop, target)
+    exchange.hint(SPOT, D(110))
+    await exchange.cancel(stop)
+    young = order("young")
+    await placed(exchange, young, *protection(young, stop="80"))
+    await placed(exchange, limit("far", "buy", "50"))
+    await exchange.cancel(limit("far", "buy", "50"))
+    assert await exchange.find(old) is None
+    await placed(exchange, order("sale", "sell", "1"))  # 0.6 of the old one's, 0.4 of the young one's
+    exchange.hint(SPOT, D(75))
+    found = await exchange.find(order("young-sl"))
+    assert found is not None
+    assert found.filled == D("0.6")
+
+
+async def test_the_legs_of_a_sale_buy_its_coins_back() -> None:
+    exchange = venue()
+    await placed(exchange, order("q1"))
+    sale = order("q2", "sell")
+    await placed(exchange, sale, *protection(sale, stop="120", targets=[("90", "1")]))
+    exchange.hint(SPOT, D(90))
+    assert await state_of(exchange, "q2-tp0") is State.FILLED
+    assert (await exchange.balance()).total["BTC"] == 1

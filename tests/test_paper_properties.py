@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fks.domain.errors import Rejected
 from fks.domain.messages import Order, Report, Trade
 from fks.domain.money import ZERO
-from fks.domain.orders import OrderType, Side
+from fks.domain.orders import Leg, OrderType, Side, State
 from fks.venues.paper_account import PaperAccount, market_of
 from fks.venues.paper_book import PaperBook
 from standins.paper import SPOT, SWAP, TinyJournal, order, protection, settings
@@ -162,6 +162,15 @@ def test_spot_money_is_conserved_to_the_last_digit_and_never_below_zero(steps: l
             assert balance.total["USDT"] == 1000 - paid
             assert balance.total["BTC"] == 3 + run.journal.bought
             assert all(0 <= balance.free[one] <= total for one, total in balance.total.items())
+
+
+@calm
+@given(actions([SPOT], list(OrderType)))
+def test_no_stop_lacks_the_coins_that_it_guards(steps: list[Any]) -> None:
+    run = go(Run(), steps)
+    for row in run.journal.rows.values():
+        if row.leg is Leg.STOP_LOSS and row.side is Side.SELL:
+            assert row.state is not State.REJECTED
 
 
 @calm

@@ -148,6 +148,19 @@ async def test_entry_fills_again_when_only_its_legs_fill_was_written_down() -> N
     assert (await again.balance()).total == (await exchange.balance()).total
 
 
+async def test_legs_that_a_sale_made_smaller_are_as_small_after_a_restart() -> None:
+    exchange, journal = venue(balance={"USDT": D(1000), "BTC": D(5)}), TinyJournal()
+    entry, sale = order("q1"), order("q2", "sell", "0.4")
+    legs = protection(entry, stop="80")
+    journal.intend(entry, *legs, sale)
+    for report in await exchange.place(entry, legs, 1000.0):
+        journal.settle(report)
+    journal.settle(await placed(exchange, sale))
+    again = restored(journal, balance={"USDT": D(1000), "BTC": D(5)})
+    again.hint(SPOT, D(75))
+    assert (await again.balance()).total["BTC"] == 5
+
+
 async def test_nothing_fills_for_the_old_marks_of_a_restart() -> None:
     exchange, journal = venue(), TinyJournal()
     exchange.hint(SPOT, D(200))

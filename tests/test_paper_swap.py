@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from fks.domain.orders import State
-from standins.paper import SPOT, SWAP, order, placed, rejection, venue
+from fks.domain.orders import Leg, State
+from standins.paper import SPOT, SWAP, order, placed, protection, rejection, venue
 
 D = Decimal
 
@@ -61,4 +61,40 @@ async def test_reduce_only_never_turns_a_position_round() -> None:
     await placed(exchange, order("q1", "buy", "2", symbol=SWAP))
     report = await placed(exchange, order("q2", "sell", "5", symbol=SWAP, reduce_only=True))
     assert (report.state, report.filled) == (State.FILLED, D(2))
+    assert await exchange.positions() == []
+
+
+async def test_a_close_opens_nothing_however_much_it_asks_for() -> None:
+    """Also one that nobody called reduce-only: a contract's name may not tell that it is one."""
+    exchange = venue(market="swap", prices={SPOT: D(100)})
+    await placed(exchange, order("q1", "buy", "2"))
+    report = await placed(exchange, order("q2", "sell", "5", leg=Leg.CLOSE))
+    assert report.filled == D(2)
+    assert await exchange.positions() == []
+
+
+async def test_what_closes_less_than_it_was_to_says_so_and_leaves_no_leg_behind() -> None:
+    exchange = venue()
+    entry = order("q1", "buy", "1", symbol=SWAP)
+    await placed(exchange, entry, *protection(entry, stop="80", targets=[("110", "1")]))
+    await placed(exchange, order("q2", "sell", "0.5", symbol=SWAP, reduce_only=True))
+    exchange.hint(SWAP, D(75))
+    stop = await exchange.find(order("q1-sl"))
+    assert stop is not None
+    assert (stop.state, stop.filled) == (State.FILLED, D("0.5"))
+    assert stop.reason == "there was no more left for it to close"
+    assert await exchange.open_orders() == []
+
+
+async def test_closing_a_position_ends_what_guarded_it_at_once() -> None:
+    exchange = venue(balance={"USDT": D(10_000)})
+    for name in ("q1", "q2"):
+        entry = order(name, "sell", "1", symbol=SWAP)
+        await placed(exchange, entry, *protection(entry, stop="120", targets=[("90", "1")]))
+    await placed(exchange, order("q3", "buy", "1", symbol=SWAP, reduce_only=True))
+    assert {one.client_order_id for one in await exchange.open_orders()} == {"q2-sl", "q2-tp0"}
+    turned = order("q4", "buy", "3", symbol=SWAP)
+    await placed(exchange, turned, *protection(turned, stop="80"))
+    assert {one.client_order_id for one in await exchange.open_orders()} == {"q4-sl"}
+    exchange.hint(SWAP, D(75))
     assert await exchange.positions() == []

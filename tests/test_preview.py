@@ -57,6 +57,10 @@ def told(**fields: Any) -> dict[str, Any]:
             "closes 25 % of the position (long only) in BTCUSDT at market",
         ),
         (
+            {"action": "close", "amount": "0.40"},
+            "closes 0.4 (in base units, or all there is) of the position in BTCUSDT at market",
+        ),
+        (
             {"action": "cancel", "position_side": "short"},
             "cancels the open entries (short only) of BTCUSDT; positions and stops stay",
         ),

@@ -83,6 +83,22 @@ def test_two_runs_are_one_and_the_same() -> None:
     assert replayed(PAST[:-1]).chain != first.chain
 
 
+def test_of_protected_coins_a_part_can_be_sold_and_the_stop_guards_the_rest() -> None:
+    past = [
+        candle(0, 100, 101, 99, 100),
+        alert(1, amount=10, stop_loss=90, take_profit=120),
+        alert(1.1, "close", share=0.5),
+        alert(1.2, "sell", amount=2),
+        alert(1.3, "sell", amount=1, reduce_only=True),
+        candle(1, 100, 100, 100, 100),
+        candle(2, 100, 100, 80, 85),
+    ]
+    result = replayed(past)
+    assert (result.refused, result.alarms, result.still_open) == ((), (), ())
+    (trip,) = result.closed
+    assert (trip.amount, trip.profit) == (10, -20)  # 8 at 100, and 2 at the stop's 90
+
+
 def test_a_close_without_a_strategy_ends_the_strategys_round_trip() -> None:
     past = [candle(0, 100, 101, 99, 100), alert(1, amount=10, strategy="trend"), alert(2, "close")]
     result = replayed([*past, candle(2, 100, 110, 100, 105)])

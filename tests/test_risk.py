@@ -43,6 +43,32 @@ def test_a_limit_price_is_what_an_order_is_valued_at() -> None:
     assert refused(limit, exposure(), max_order_notional=dec(1000)) == "risk.max_order_notional"
 
 
+LOW_LIMIT = {"type": OrderType.LIMIT, "price": dec(50)}
+LOW_STOP = {"type": OrderType.STOP, "stop_price": dec(1)}
+STOP_LIMIT = {"type": OrderType.STOP_LIMIT, "stop_price": dec(1), "price": dec(2)}
+
+
+@pytest.mark.parametrize(
+    ("side", "prices", "most"),
+    [
+        (BUY, LOW_LIMIT, "20"),  # it pays no more than that
+        (SELL, LOW_LIMIT, "10"),  # it gets the last price
+        (BUY, STOP_LIMIT, "500"),
+        (SELL, STOP_LIMIT, "10"),
+        (BUY, LOW_STOP, "10"),  # it may fill at once
+        (SELL, LOW_STOP, "10"),
+        (BUY, {"type": OrderType.STOP, "stop_price": dec(125)}, "8"),
+    ],
+)
+def test_an_order_is_valued_at_the_highest_price_that_it_may_fill_at(
+    side: Side, prices: dict[str, Any], most: str
+) -> None:
+    limit = dec(1000)
+    assert refused(swap(side, most, **prices), exposure(), max_order_notional=limit) is None
+    more = str(dec(most) + dec("0.1"))
+    assert refused(swap(side, more, **prices), exposure(), max_order_notional=limit) is not None
+
+
 @pytest.mark.parametrize("state", [State.PLANNED, State.SENDING, State.UNKNOWN, State.OPEN])
 def test_what_is_pending_or_unknown_counts_as_filled(state: State) -> None:
     live = swap(amount="4", state=state)
@@ -118,6 +144,10 @@ def test_without_a_price_a_notional_limit_refuses() -> None:
     for name in ("max_order_notional", "max_position_notional"):
         assert refused(swap(), exposure(), None, **{name: dec(1)}) == "risk.no_price"
     assert refused(swap(), exposure(), None) is None
+    stop = swap(type=OrderType.STOP, stop_price=dec(1))
+    assert refused(stop, exposure(), None, max_order_notional=dec(1000)) == "risk.no_price"
+    limit = swap(type=OrderType.LIMIT, price=dec(1))
+    assert refused(limit, exposure(), None, max_order_notional=dec(1000)) is None
 
 
 def test_open_orders_up_to_their_limit() -> None:
@@ -150,6 +180,19 @@ def test_a_limit_price_may_deviate_so_far_both_ways(price: str, *, ok: bool) -> 
     limit = swap(type=OrderType.LIMIT, price=dec(price))
     code = refused(limit, exposure(), max_price_deviation=dec("0.05"))
     assert code == (None if ok else "risk.max_price_deviation")
+
+
+@pytest.mark.parametrize(
+    ("price", "ok"), [("113.4", True), ("113.5", False), ("102", False), ("70000", False)]
+)
+def test_a_stop_limits_price_may_deviate_so_far_from_its_stop(price: str, *, ok: bool) -> None:
+    """Which itself may be as far away as a breakout is."""
+    limit = swap(type=OrderType.STOP_LIMIT, stop_price=dec(108), price=dec(price))
+    for last in ("100", None):
+        code = refused(limit, exposure(), last, max_price_deviation=dec("0.05"))
+        assert code == (None if ok else "risk.max_price_deviation")
+    stop = swap(type=OrderType.STOP, stop_price=dec(108))
+    assert refused(stop, exposure(), max_price_deviation=dec("0.05")) is None
 
 
 def test_zero_is_no_limit_at_all() -> None:

@@ -138,6 +138,11 @@ def test_a_sale_on_spot_opens_nothing(
     assert planned(intent("sell", amount=dec(1), **fields), view(**known), limits(**given))
 
 
+def test_a_sale_of_a_contract_opens_a_short_whatever_the_contract_is_called() -> None:
+    contract = view(market(SPOT, kind="swap", settle="USDT"))
+    assert refusal(intent("sell", amount=dec(1)), contract, limits(denied=(SPOT,))) == "risk.denied"
+
+
 def test_spot_knows_no_leverage() -> None:
     assert planned(intent(amount=dec(1)), view(), limits(max_leverage=1))
 

@@ -224,14 +224,15 @@ def by(name: str, fields: dict[str, Any], known: Any, rules: Rules = OWN) -> Pla
 
 def test_a_strategy_closes_its_own_share_and_a_close_without_one_everything() -> None:
     known = swap("3", a="1", b="2")
-    (close,) = by("a", {"action": "close"}, known).orders
+    whole = {"action": "close", "amount": None}
+    (close,) = by("a", whole, known).orders
     assert (close.amount, close.strategy) == (1, "a")
     (close,) = by("b", EXIT, known).orders
     assert (close.amount, close.strategy) == (2, "b")
-    (close,) = by("a", {"action": "close"}, known, Rules()).orders
+    (close,) = by("a", whole, known, Rules()).orders
     assert (close.amount, close.strategy) == (3, "")
     with pytest.raises(Refusal, match="there is no position"):
-        by("c", {"action": "close"}, known)
+        by("c", whole, known)
 
 
 def test_a_strategys_cancel_and_reversal_mind_only_what_is_its_own() -> None:

@@ -80,6 +80,9 @@ class Alert(Struct, frozen=True, kw_only=True):
 _TEXT_LIMIT = 200
 _DEEPEST = 16  # levels of nesting; an alert has three
 _MAY_BE_EMPTY = ("comment", "strategy", "order_id", "bar_time")  # a template's placeholder without a value
+# Not in the schema, which stored alerts are read with as well.
+_WORDS = {"time_in_force": ("gtc", "ioc", "fok"), "margin_mode": ("isolated", "cross")}
+_SIZES = ("amount", "notional", "percent")
 _FIELD = re.compile(r"`\$\.([a-z_]+)")
 
 
@@ -166,7 +169,19 @@ def parse_alert(raw: dict[str, Any]) -> Alert:
         where = _FIELD.search(str(error))
         raise Refusal("alert.schema", str(error), where[1] if where else None) from None
     _check_shape(alert)
+    _check_null(raw, alert)
     return alert
+
+
+def _check_null(raw: dict[str, Any], alert: Alert) -> None:
+    """Null is absent, but whoever says that his order's size is null does not ask for the configured one."""
+    flat = (alert.market_position or "").strip().lower() == "flat"  # it ends a position: no size is asked for
+    if flat or alert.action not in (Action.BUY, Action.SELL) or any(getattr(alert, name) for name in _SIZES):
+        return
+    for name in _SIZES:
+        if name in raw:
+            detail = f"{name} is null: leave it out for the configured size"
+            raise Refusal("alert.number", detail, name)
 
 
 def _number(name: str, value: object) -> Decimal:
@@ -267,7 +282,10 @@ def _check_shape(alert: Alert) -> None:
             raise Refusal("alert.schema", f"{name} must be 1 to {_TEXT_LIMIT} printable characters", name)
     if alert.confidence is not None and not 0 <= alert.confidence <= 1:
         raise Refusal("alert.number", "confidence must be between 0 and 1", "confidence")
-    sizes = [name for name in ("amount", "notional", "percent") if getattr(alert, name) is not None]
+    for name, words in _WORDS.items():
+        if getattr(alert, name) not in (None, *words):
+            raise Refusal("alert.schema", f"{name} is one of {', '.join(words)}", name)
+    sizes = [name for name in _SIZES if getattr(alert, name) is not None]
     if len(sizes) > 1:
         raise Refusal("alert.schema", f"give one of {' and '.join(sizes)}, not both", sizes[1])
     if alert.action in (Action.BUY, Action.SELL):
@@ -281,6 +299,8 @@ def _check_part(alert: Alert) -> None:
         raise Refusal(
             "alert.schema", "share is the part of the position that a close closes, 0 to 1", "share"
         )
+    if alert.action is Action.CLOSE:
+        _check_close_size(alert)
     if alert.position_side is None:
         return
     if alert.position_side not in ("long", "short"):
@@ -290,10 +310,25 @@ def _check_part(alert: Alert) -> None:
         raise Refusal("alert.schema", detail, "position_side")
 
 
+def _check_close_size(alert: Alert) -> None:
+    """Of a position no other part is meant than a share or an amount of it."""
+    for name in ("notional", "percent"):
+        if getattr(alert, name) is not None:
+            detail = f"a close takes no {name}: give share (0 to 1) or amount, or neither to close all of it"
+            raise Refusal("alert.schema", detail, name)
+    if alert.amount is not None and alert.share is not None:
+        raise Refusal("alert.schema", "give one of amount and share, not both", "share")
+
+
 def _check_order_shape(alert: Alert) -> None:
     for name in alert.order_type.needs:
         if getattr(alert, name) is None:
             raise Refusal("alert.missing", f"a {alert.order_type} order needs {name}", name)
+    if alert.stop_price is not None and "stop_price" not in alert.order_type.needs:
+        detail = (
+            f"a {alert.order_type} order has no stop_price: say order_type stop or stop_limit, or stop_loss"
+        )
+        raise Refusal("alert.schema", detail, "stop_price")
     if sum((one.share or 0) for one in alert.take_profit) > 1:
         raise Refusal("alert.number", "the shares of take_profit exceed 1", "take_profit")
     if len(alert.take_profit) > 1 and any(one.share is None for one in alert.take_profit):

@@ -47,10 +47,9 @@ def decide(intent: Intent, view: View, rules: Rules) -> Planned:
         case Action.CANCEL:
             concerned = (one for one in _entries(known) if _concerns(alert, one.side))
             return Planned(cancel=tuple(one.id for one in concerned))
-        case Action.CLOSE if (alert.share or 1) < 1:
-            return _close_part(intent, view, rules)
         case Action.CLOSE:
-            return _close(intent, known, rules)
+            part = _part(alert, known)
+            return _close(intent, known, rules) if part is None else _close_part(intent, part, view, rules)
         case Action.BUY | Action.SELL:
             return _enter(intent, view, rules)
 
@@ -135,25 +134,34 @@ def _check_side(alert: Alert, opened_by: Side, symbol: str) -> None:
         raise Refusal("close.nothing", detail, "position_side")
 
 
-def _close_part(intent: Intent, view: View, rules: Rules) -> Planned:
-    """A share of the position, at market, by an order that can only reduce; its stops shrink with it."""
+def _part(alert: Alert, known: View) -> Decimal | None:
+    """How much of the position a close asks for; None: all of it, also when it is less than asked for."""
+    if alert.amount is not None:
+        held = floor_to(abs(_held(known)), known.market.amount_step)
+        return alert.amount if alert.amount < held else None
+    share = alert.share or 1
+    return abs(_held(known)) * share if share < 1 else None
+
+
+def _close_part(intent: Intent, part: Decimal, view: View, rules: Rules) -> Planned:
+    """So much of the position, at market, by an order that can only reduce; its stops shrink with it."""
     alert, held = intent.alert, _held(_scoped(intent.alert, view, rules))
     opened_by = Side.BUY if held > 0 else Side.SELL
     if held == 0:
         raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
     _check_side(alert, opened_by, view.market.symbol)
-    part = replace(
+    order = replace(
         alert,
         action=Action(opened_by.opposite.value),
         order_type=OrderType.MARKET,
-        amount=abs(held) * (alert.share or 1),
+        amount=part,
         notional=None,
         percent=None,
         reduce_only=True,  # on spot too: it is a way out, and passes as one
         take_profit=(),
         stop_loss=None,
     )
-    return _enter(replace(intent, alert=part), view, rules)
+    return _enter(replace(intent, alert=order), view, rules)
 
 
 def _close(intent: Intent, view: View, rules: Rules) -> Planned:
@@ -230,32 +238,31 @@ def _enter(
 ) -> Planned:
     """`most`: in base units, whatever size the alert asks for. `turns`: it may become a reversal."""
     alert = intent.alert
-    entry, wanted, reference = _entry(intent, view, rules, most)
+    entry, wanted = _entry(intent, view, rules, most)
+    expected = _expected(entry, view)
     known = _scoped(alert, view, rules)
     rest = _turning(view, known, entry) if turns else None
     if rest is not None:
         turn = replace(alert, amount=rest, notional=None, percent=None)
         booked = replace_view(view, position=_booked(view))
         return _reverse(replace(intent, alert=turn), booked, rules)
-    check_amount(entry.amount, wanted, view, reference)
+    check_amount(entry.amount, wanted, view, expected)
     if rules.own is not None:
         _check_opposed(view, known, entry)
     if _only_reduces(view, entry):
         entry = replace(entry, reduce_only=True)
-    risk.check_trading(view.trading, view.exposure, entry)
+    risk.check_trading(view.trading, view.exposure, entry, view.market)
     bounds = tuple(risk_bounds.bounds(view, rules, entry.strategy))
     for bound in bounds:
         risk_entry.check(entry, alert, view, bound)
     for bound in bounds:
-        risk.check(entry, view.price, bound.exposure, bound.limits, bound.whose)
+        risk.check(entry, view.price, bound.exposure, bound.limits, bound.whose, market=view.market)
     way = make_way(_in_the_way(entry, view))
-    return Planned((entry, *protection_of(intent, view, entry, reference)), way.cancel, way.add)
+    return Planned((entry, *protection_of(intent, view, entry, expected)), way.cancel, way.add)
 
 
-def _entry(
-    intent: Intent, view: View, rules: Rules, most: Decimal | None
-) -> tuple[Order, Decimal, Decimal | None]:
-    """The order, the amount before rounding, and the price that it was sized by."""
+def _entry(intent: Intent, view: View, rules: Rules, most: Decimal | None) -> tuple[Order, Decimal]:
+    """The order, and the amount before rounding."""
     alert = intent.alert
     _check_type(alert, view.features)
     side = Side(alert.action.value)
@@ -265,25 +272,15 @@ def _entry(
     tick = view.market.price_tick
     limit = alert.price if _limit(alert) else None
     price = on_grid("price", limit, tick, buying=buying) if limit else None
-    stop = on_grid("stop_price", alert.stop_price, tick, buying=not buying) if alert.stop_price else None
-    reference = price or stop or view.price
-    wanted = sizing.amount_for(
-        alert,
-        sizing.effective_rules(alert, rules.size),
-        price=reference,
-        equity=view.equity,
-        held=strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol, side),
-        candles=view.candles,
-        trips=view.trips,
-    )
-    wanted = wanted if most is None else min(wanted, most)
-    entry = make_order(
+    trigger = alert.stop_price if "stop_price" in alert.order_type.needs else None
+    stop = on_grid("stop_price", trigger, tick, buying=not buying) if trigger else None
+    order = make_order(
         intent,
         view,
         Leg.ENTRY,
         side=side,
         type=alert.order_type,
-        amount=floor_to(wanted, view.market.amount_step),
+        amount=ZERO,
         price=price,
         stop_price=stop,
         trail_percent=alert.trail_percent,
@@ -293,7 +290,28 @@ def _entry(
         leverage=alert.leverage or _usual_leverage(alert, view, rules),
         margin_mode=alert.margin_mode,
     )
-    return entry, wanted, reference
+    wanted = sizing.amount_for(
+        alert,
+        sizing.effective_rules(alert, rules.size),
+        price=price or view.price or stop,
+        entry=_expected(order, view),
+        equity=view.equity,
+        held=strategy.position(shares.own(view.exposure, alert.strategy or ""), view.market.symbol, side),
+        candles=view.candles,
+        trips=view.trips,
+    )
+    wanted = wanted if most is None else min(wanted, most)
+    return replace(order, amount=floor_to(wanted, view.market.amount_step)), wanted
+
+
+def _expected(entry: Order, view: View) -> Decimal | None:
+    """The price that it is to fill at: what its stop loss and take profit are measured from. A stop that is
+    beyond its price already fills at the last one.
+    """
+    if entry.price or entry.stop_price is None or view.price is None:
+        return entry.price or entry.stop_price or view.price
+    worse = max if entry.side is Side.BUY else min
+    return worse(entry.stop_price, view.price)
 
 
 def _usual_leverage(alert: Alert, view: View, rules: Rules) -> int | None:
@@ -305,7 +323,7 @@ def _check_opposed(view: View, known: View, entry: Order) -> None:
     """An account has one position in a contract: two strategies cannot hold both sides of it."""
     others = strategy.position(view.exposure, entry.symbol) - strategy.position(known.exposure, entry.symbol)
     against = others < 0 if entry.side is Side.BUY else others > 0
-    if against and view.market.kind != "spot" and not risk.reduces(known.exposure, entry):
+    if against and view.market.kind != "spot" and not risk.reduces(known.exposure, entry, view.market):
         detail = (
             f"other strategies of {entry.account} hold the other side of {entry.symbol}: use another account"
         )
@@ -323,7 +341,8 @@ def _only_reduces(view: View, entry: Order) -> bool:
     """
     if view.market.kind == "spot":
         return False
-    return risk.must_not_turn(view.exposure, entry) or risk.reduces(view.exposure, entry)
+    exposure, market = view.exposure, view.market
+    return risk.must_not_turn(exposure, entry, market) or risk.reduces(exposure, entry, market)
 
 
 def _turning(view: View, known: View, entry: Order) -> Decimal | None:

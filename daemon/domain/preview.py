@@ -60,8 +60,10 @@ def sentences(alert: Alert, rules: gate.GateRules) -> list[str]:
         case Action.CANCEL:
             return [f"cancels the open entries{_side(alert)} of {alert.symbol}; positions and stops stay"]
         case Action.CLOSE:
-            share = "" if alert.share is None else f"{plain(alert.share * 100)} % of "
-            return [f"closes {share}the position{_side(alert)} in {alert.symbol} at market"]
+            part = "" if alert.share is None else f"{plain(alert.share * 100)} % of "
+            if alert.amount is not None:
+                part = f"{plain(alert.amount)} (in base units, or all there is) of "
+            return [f"closes {part}the position{_side(alert)} in {alert.symbol} at market"]
     told = [f"{alert.action.value}s {alert.symbol}, {_order(alert)}", f"size: {_size(alert, rules)}"]
     if alert.reduce_only:
         told.append("only reduces a position")

@@ -7,7 +7,7 @@ from fks.domain import risk, risk_hours
 from fks.domain.alerts import Alert
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import Refusal
-from fks.domain.messages import Order
+from fks.domain.messages import Market, Order
 from fks.domain.money import percent, plain
 from fks.domain.orders import OrderType, Side
 from fks.domain.risk_bounds import Bound
@@ -24,7 +24,7 @@ def needs_price(alert: Alert, limits: Limits) -> bool:
 def check(order: Order, alert: Alert, view: View, bound: Bound) -> None:
     """Raises Refusal naming the limit, with the numbers. What only reduces always passes."""
     limits, whose = bound.limits, bound.whose
-    if not _enters(order) or risk.reduces(bound.exposure, order):
+    if not _enters(order, view.market) or risk.reduces(bound.exposure, order, view.market):
         return
     if isinstance(limits, StrategyLimits):
         _check_market(order, limits, whose)
@@ -65,7 +65,11 @@ def _check_cooldown(order: Order, view: View, bound: Bound) -> None:
     pause = bound.limits.cooldown_s
     if not pause:
         return
-    known = [one.created_at for one in bound.exposure.live if one.symbol == order.symbol and _enters(one)]
+    known = [
+        one.created_at
+        for one in bound.exposure.live
+        if one.symbol == order.symbol and _enters(one, view.market)
+    ]
     if bound.last_entry is not None:
         known.append(bound.last_entry)
     if not known:
@@ -78,9 +82,9 @@ def _check_cooldown(order: Order, view: View, bound: Bound) -> None:
         raise Refusal("risk.cooldown", detail)
 
 
-def _enters(order: Order) -> bool:
+def _enters(order: Order, market: Market) -> bool:
     """A sale on spot opens nothing, whosever coins it sells."""
-    return not is_exit(order) and (order.side is Side.BUY or ":" in order.symbol)
+    return not is_exit(order) and (order.side is Side.BUY or not risk.is_spot(order, market))
 
 
 def _check_price(order: Order, alert: Alert, view: View, limits: Limits) -> None:

@@ -136,12 +136,14 @@ def amount_for(
     *,
     price: Decimal | None,
     equity: Decimal | None,
+    entry: Decimal | None = None,
     held: Decimal = ZERO,
     candles: Table | None = None,
     trips: Sequence[RoundTrip] = (),
 ) -> Decimal:
-    """Base units to trade, unrounded. `price`: the limit or stop price, else the last. `held`: the signed
-    position with what is pending towards it. `candles`: closed, quote units. `trips`: closed. Raises Refusal.
+    """Base units to trade, unrounded. `price`: the limit price, or the last one. `entry`: where it is to
+    fill, when that is another one. `held`: the signed position with what is pending towards it. `candles`:
+    closed, quote units. `trips`: closed. Raises Refusal.
     """
     if alert.amount is not None:
         return alert.amount
@@ -165,7 +167,7 @@ def amount_for(
         return equity * rules.risk_pct / (_volatility(rules, candles) * rules.atr_multiplier)
     if rules.method == "kelly":
         return equity * rules.kelly.fraction * _edge(rules.kelly, trips) / price
-    return _by_equity(alert, rules, price, equity)
+    return _by_equity(alert, rules, price, equity, entry or price)
 
 
 def _to_target(alert: Alert, target: Decimal, held: Decimal) -> Decimal:
@@ -201,15 +203,17 @@ def _volatility(rules: SizingSettings, table: Table | None) -> Decimal:
     return Decimal(average)
 
 
-def _by_equity(alert: Alert, rules: SizingSettings, price: Decimal, equity: Decimal) -> Decimal:
+def _by_equity(
+    alert: Alert, rules: SizingSettings, price: Decimal, equity: Decimal, entry: Decimal
+) -> Decimal:
     match rules.method:
         case "fixed_percentage":
             return equity * rules.pct / price
         case "risk_based":
-            stop = stop_price(alert, price)
+            stop = stop_price(alert, entry)
             if stop is None:
                 raise Refusal("sizing.no_stop", "risk_based needs a stop_loss in the alert", "stop_loss")
-            return equity * rules.risk_pct / abs(price - stop)
+            return equity * rules.risk_pct / abs(entry - stop)
         case "kelly" | "volatility_adjusted" | "fixed_amount" | "fixed_notional" | "target_position":
             raise AssertionError("sized before")
         case _:

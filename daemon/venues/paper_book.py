@@ -11,7 +11,7 @@ from itertools import count
 from fks.domain.errors import Rejected, Unknown
 from fks.domain.messages import Balance, Carried, Fill, Market, Order, Report, Trade
 from fks.domain.money import ZERO, plain
-from fks.domain.orders import IN_FLIGHT, LIVE, Side, State
+from fks.domain.orders import IN_FLIGHT, LIVE, OrderType, Side, State
 from fks.domain.settings import AccountSettings
 from fks.venues.paper_account import PaperAccount, exact, fee_rate, market_of
 from fks.venues.paper_candles import Candles
@@ -177,7 +177,8 @@ class PaperBook:
 
     def _check_means(self, arriving: Working, mark: Decimal) -> None:
         order, market = arriving.order, arriving.market
-        price = arriving.bound or self._depth.price(arriving, order.amount, mark)
+        bound = None if order.type is OrderType.STOP and arriving.due(mark) else arriving.bound
+        price = bound or self._depth.price(arriving, order.amount, mark)
         least = market.min_notional
         if least and order.amount * price < least and not self._means.only_reduces(arriving):
             what = f"{plain(order.amount * price)} {market.quote} is below the least of {plain(least)}"
@@ -242,7 +243,9 @@ class PaperBook:
                 working.state = State.PARTIAL
                 self.changes += 1
             else:
-                self._end(working, State.FILLED, working.time)
+                short = working.filled < working.order.amount
+                reason = "there was no more left for it to close" if short else None
+                self._end(working, State.FILLED, working.time, reason)
 
     def _fill(self, working: Working, amount: Decimal, price: Decimal, at: float) -> None:
         maker = working.limit is not None and working.resting
@@ -255,21 +258,27 @@ class PaperBook:
             fee=price * amount * fee_rate(self._settings, maker=maker),
             fee_currency=working.market.quote,
         )
-        self._book(working, trade)
+        for entry in self._book(working, trade):
+            self._end_purposeless(entry, at)
 
-    def _book(self, working: Working, trade: Trade) -> None:
+    def _book(self, working: Working, trade: Trade) -> list[Working]:
+        """The entries that the fill leaves nothing of."""
         order = working.order
         self.account.apply(working.market, order.side, trade, order.leverage)
         working.trades.append(trade)
         if not order.leg.protective:
             self._entries[order.symbol] = order
         working.time = self._last_fill = max(self._last_fill, trade.time)
+        return self._orders.count(working, trade.amount)
 
     def _end(self, working: Working, state: State, at: float, reason: str | None = None) -> None:
         working.state, working.reason, working.time = state, reason, at
         self._orders.rest(working)
         self._orders.forget()
         self.changes += 1
+        self._end_purposeless(working, at)
+
+    def _end_purposeless(self, working: Working, at: float) -> None:
         for leg in list(self._orders.purposeless(working)):
             if leg.live:  # ending one of them ends the others
                 self._end(leg, State.CANCELED, at, "nothing is left for it to protect")

@@ -2,7 +2,8 @@
 
 A leg is pending until its entry has filled. Then the group guards what is left, `filled by the entry -
 filled by its legs`, and no leg may fill more than that: a take profit's fill makes the stop smaller,
-and once nothing is left the others have no purpose (one cancels the other).
+and once nothing is left the others have no purpose (one cancels the other). What the owner closes himself
+counts as well: on spot the legs hold the coins, but not against him.
 """
 
 from collections import deque
@@ -25,6 +26,9 @@ class Orders:
         self._entries: dict[str, Working] = {}  # by the order's own id: what a leg calls its parent
         self._legs: dict[str, list[Working]] = {}  # by their entry's id
         self._rested: deque[Working] = deque()  # oldest first; a leg goes with its entry
+        self._held: dict[
+            str, dict[str, Working]
+        ] = {}  # what is held of entries: by symbol and id, oldest first
 
     def __contains__(self, order: Order) -> bool:
         return order.client_order_id in self._all
@@ -55,6 +59,7 @@ class Orders:
             if any(leg.live for leg in legs):
                 self._rested.append(entry)
                 continue
+            entry.closed += sum((leg.filled for leg in legs), ZERO)  # it may be held yet
             for one in (entry, *legs):
                 self._all.pop(one.order.client_order_id, None)
                 self._entries.pop(one.order.id, None)
@@ -65,8 +70,35 @@ class Orders:
         return self._entries.get(order.parent or "") if order.leg.protective else None
 
     def left(self, entry: Working) -> Decimal:
-        """What the entry has filled and no leg has closed yet."""
-        return entry.filled - sum((leg.filled for leg in self._legs.get(entry.order.id, ())), ZERO)
+        """What the entry has filled and nobody has closed yet."""
+        return entry.filled - sum((leg.filled for leg in self._legs.get(entry.order.id, ())), entry.closed)
+
+    def count(self, working: Working, amount: Decimal) -> list[Working]:
+        """A fill changes who holds what. The entries that it leaves nothing of, if it is the owner's.
+
+        It takes from what he holds as his own book does (`domain.protection_watch`): from the entry that it
+        names, from those of its strategy, and then from the oldest. Beyond that it opens, but a sale on spot.
+        """
+        order, held = working.order, self._held.setdefault(working.order.symbol, {})
+        if order.leg.protective:
+            guarded = self.entry_of(order)
+            if guarded and self.left(guarded) <= 0:
+                held.pop(guarded.order.id, None)
+            return []
+        opposite = [one for one in held.values() if one.buying is not working.buying]
+        emptied = []
+        for entry in sorted(opposite, key=lambda one: _distance(order, one.order)):
+            part = min(amount, max(ZERO, self.left(entry)))
+            entry.closed += part
+            amount -= part
+            if working.market.settle:  # what closes opens nothing (on spot its legs buy the coins back)
+                working.closed += part
+            if self.left(entry) <= 0:
+                del held[entry.order.id]
+                emptied.append(entry)
+        if amount and (working.buying or working.market.settle):
+            held.setdefault(order.id, working)
+        return emptied
 
     def fillable(self, working: Working) -> Decimal:
         """How much of the order may fill now; 0 while it is pending."""
@@ -79,6 +111,12 @@ class Orders:
         entry = self.entry_of(working.order) or working
         if not entry.live and self.left(entry) <= 0:
             yield from (leg for leg in self._legs.get(entry.order.id, ()) if leg.live)
+
+
+def _distance(sale: Order, entry: Order) -> int:
+    if entry.id == sale.parent:
+        return 0
+    return 1 if entry.strategy == sale.strategy else 2
 
 
 def group_of(order: Order) -> str:

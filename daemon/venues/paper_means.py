@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from fks.domain.dispatch import is_exit
 from fks.domain.messages import Balance
 from fks.domain.money import ZERO, plain
 from fks.domain.orders import Leg
@@ -35,8 +36,7 @@ class Means:
 
     def only_reduces(self, working: Working) -> bool:
         """Spot has no positions: there the balance is the limit and `reduce_only` means nothing."""
-        order = working.order
-        return working.market.settle is not None and (order.reduce_only or order.leg.protective)
+        return working.market.settle is not None and is_exit(working.order)
 
     def executable(self, working: Working) -> Decimal:
         """What may fill now, and of a reducing order no more than there is to reduce."""
@@ -77,6 +77,15 @@ class Means:
             bound = slipped(bound, self._settings.slippage_bps, tick, buying=working.buying)
         return self._need(working, self._orders.fillable(working), bound)
 
+    def _gives_way(self, working: Working, to: Working) -> bool:
+        """On spot a leg does not keep its owner from selling what it guards (it guards less then), and no
+        other sale of his keeps a leg from it: whichever comes first sells the coins, once.
+        """
+        one, other = working.order, to.order
+        if to.market.settle is not None or one.symbol != other.symbol or working.buying or to.buying:
+            return False
+        return (self._orders.entry_of(one) is None) is not (self._orders.entry_of(other) is None)
+
     def _held(self, but: Working | None) -> dict[str, Decimal]:
         """Per currency, what positions and open orders hold back, the group of `but` left out.
 
@@ -87,7 +96,7 @@ class Means:
         skipped = group_of(but.order) if but else None
         for working in self._orders.open.values():
             group = group_of(working.order)
-            if group == skipped:
+            if group == skipped or (but and self._gives_way(working, but)):
                 continue
             currency, need = self._reserve(working)
             sides = groups.setdefault((group, currency), {})

@@ -25,6 +25,7 @@ class Working:
     triggered: bool = False
     resting: bool = False  # it has been in the book, so it is the maker at its own price
     extreme: Decimal | None = None  # best mark since a trailing stop became active
+    closed: Decimal = ZERO  # of what it has filled: by others than its legs, or it closed that of others
 
     @property
     def live(self) -> bool:

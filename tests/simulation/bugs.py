@@ -123,8 +123,8 @@ def _pending_ignored() -> tuple[Patch, ...]:
     """The limits count what is held, not what is on its way."""
     check = risk.check
 
-    def blind(order: Order, price: Any, exposure: Exposure, *limits: Any) -> None:
-        check(order, price, replace(exposure, live=()), *limits)
+    def blind(order: Order, price: Any, exposure: Exposure, *limits: Any, **more: Any) -> None:
+        check(order, price, replace(exposure, live=()), *limits, **more)
 
     return ((risk, "check", blind),)
 
