@@ -41,6 +41,17 @@ def test_without_a_position_there_is_nothing_to_close(held: str | None) -> None:
     assert refusal(intent("close"), view(exposure=known, total_base=dec(5))) == "close.nothing"
 
 
+def test_what_the_exchange_does_not_show_yet_is_closed_as_booked() -> None:
+    spot = view(exposure=exposure({SPOT: dec(1)}), total_base=dec(0))
+    swap = view(market(SWAP), exposure=exposure({SWAP: dec(-2)}), position=dec(0))
+    assert [(one.side, one.amount) for one in planned(intent("close"), spot)] == [(Side.SELL, dec(1))]
+    assert [(one.side, one.amount) for one in planned(intent("close"), swap)] == [(Side.BUY, dec(2))]
+    turn = intent(
+        "buy", amount=dec(3), position_size=dec(1), market_position="long", prev_market_position="short"
+    )
+    assert [one.leg for one in planned(turn, swap)] == [Leg.CLOSE, Leg.ENTRY]
+
+
 def test_a_close_of_less_than_the_market_takes_is_refused() -> None:
     known = view(market(min_notional=dec(100)), exposure=exposure({SPOT: dec("0.001")}))
     assert refusal(intent("close"), known) == "order.below_minimum"

@@ -189,14 +189,18 @@ def _close(intent: Intent, view: View, rules: Rules) -> Planned:
 
 
 def _held(view: View) -> Decimal:
-    """The signed position. Contracts: the exchange's own; spot: what this daemon bought, if it is there."""
-    if view.market.kind != "spot":
-        if view.position is None:
-            raise Refusal("close.unknown", f"the exchange does not tell its position in {view.market.symbol}")
-        return view.position
-    booked = view.exposure.positions.get(view.market.symbol)
-    amount = max(ZERO, booked.amount) if booked else ZERO
-    return amount if view.total_base is None else min(amount, view.total_base)
+    """The signed position. Contracts: the exchange's own; spot: what this daemon bought, if it is there.
+
+    Where the exchange shows none, what is booked: it may not show yet. A close is measured once more before
+    it is sent, and a part can only reduce.
+    """
+    booked = _booked(view)
+    if view.market.kind == "spot":
+        amount = max(ZERO, booked)
+        return amount if view.total_base is None else min(amount, view.total_base) or amount
+    if view.position is None:
+        raise Refusal("close.unknown", f"the exchange does not tell its position in {view.market.symbol}")
+    return view.position or booked
 
 
 def may_exit(alert: Alert) -> bool:

@@ -186,7 +186,7 @@ class Outlook:
         relative = alert.stop_loss is not None or bool(alert.take_profit) or alert.amount is None
         if alert.order_type is OrderType.LIMIT and any(one.max_price_deviation for one in some):
             return True
-        brings_its_own = alert.order_type not in (OrderType.MARKET, OrderType.TRAILING_STOP)
+        brings_its_own = alert.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
         return (limited or relative) and not brings_its_own
 
     def _exits(self, alert: Alert, market: Market) -> bool:
