@@ -67,9 +67,16 @@ class Crew:
             "exchange": (lambda tasks: Exchange(tasks, account, self.settings.symbols), Exchange.RESTART),
             "sizing": (lambda tasks: Sizing(tasks, outlook), Sizing.RESTART),
             "follower": (lambda tasks: Follower(tasks, account), Follower.RESTART),
-            "reconciler": (lambda tasks: Reconciler(tasks, account, told.drift, reduces), Reconciler.RESTART),
+            "reconciler": (
+                lambda tasks: Reconciler(tasks, account, told.drift, reduces, self._send_entries),
+                Reconciler.RESTART,
+            ),
             "guard": (lambda tasks: Guard(tasks, account, risk, told.unprotected), Guard.RESTART),
         }
+
+    def _send_entries(self) -> None:
+        """What was planned before the account was ready."""
+        self.mailboxes["exchange"].offer(Look())
 
     async def run(self) -> None:
         try:

@@ -75,8 +75,8 @@ class Exchange:
                 await one.wait()
         if scope.cancelled_caught:  # they count as filled, and their look-up goes on
             await account.alarm("reconcile.unfinished", "orders of unknown outcome remain")
-        account.tell(ready=True, reason="")
-        account.log.info("account_ready", markets=len(account.venue.markets()), looked_up=len(ended))
+        account.tell(resolved=True, reason="holding the book against the exchange")  # the reconciler's part
+        account.log.info("account_resolved", markets=len(account.venue.markets()), looked_up=len(ended))
         while True:
             await self._dispatch()
             await trio.sleep(PULSE_S)

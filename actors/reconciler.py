@@ -1,8 +1,9 @@
 """reconciler: the exchange's word against the book. One per account; it changes no order.
 
 in   Look: now, please
-out  journal: an alarm for each new difference; metric: the drift in numbers
-At start, on a schedule, and whenever the account can be reached again after it could not.
+out  journal: an alarm for each new difference; metric: the drift in numbers; the account's status: ready
+At start, on a schedule, and whenever the account can be reached again after it could not. Before the first
+time no entry goes: what the journal believes may have been closed by hand meanwhile.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import ClassVar
 import trio
 
 from fks.domain.errors import Transient
-from fks.domain.messages import Look
+from fks.domain.messages import AccountStatus, Look
 from fks.domain.reconcile import Drift, Findings, compare_orders, compare_positions
 from fks.domain.trading_state import DRIFT, Breach
 from fks.kernel import Restart
@@ -36,6 +37,7 @@ class Reconciler:
     account: Account
     on_drift: OnDrift
     reduces: bool = False  # a drift takes the account to reduce-only
+    on_ready: Callable[[], object] = lambda: None  # from now on entries may go
     _drifts: dict[str, Drift] = field(init=False, default_factory=dict)  # reported, not over
     _foreign: set[str] = field(init=False, default_factory=set)
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
@@ -49,12 +51,15 @@ class Reconciler:
         await trio.sleep(AGAIN_S)  # alarms may come by the hundred: what comes meanwhile is one more look
 
     async def _on_schedule(self) -> None:
-        status = self.account.status.get()
-        while not (status.ready or (status.failed and status.connected)):
-            status = await self.account.status.changed()
+        status = self.account.status
         while True:
+            while not (status.get().resolved or (status.get().failed and status.get().connected)):
+                await status.changed()
             await self._reconcile()
-            await trio.sleep(EVERY_S)
+            await trio.sleep(AGAIN_S)
+            with trio.move_on_after(EVERY_S - AGAIN_S):
+                while not _awaited(status.get()):
+                    await status.changed()
 
     async def _on_return(self) -> None:
         """After every reconnect: the exchange answers again after a request that it did not answer."""
@@ -69,6 +74,7 @@ class Reconciler:
     async def _reconcile(self) -> None:
         account = self.account
         async with self._turn:
+            asked_for = _awaited(account.status.get())  # else orders may have been in flight while it asked
             try:
                 found = await self._compare()
                 if found.drifts:
@@ -78,9 +84,15 @@ class Reconciler:
                     found = Findings(lasting, again.foreign, again.missing)
             except Transient as error:
                 account.log.warning("reconcile_postponed", reason=str(error))
+                if _awaited(account.status.get()):
+                    account.tell(reason=f"entries wait until the book is held against the exchange: {error}")
                 return
             await self._report(found)
             account.tell(reconciled_at=account.wall(), foreign=len(found.foreign))
+            if asked_for and _awaited(account.status.get()):
+                account.tell(ready=True, reason="")
+                account.log.info("account_ready")
+                self.on_ready()
 
     async def _compare(self) -> Findings:
         account, venue = self.account, self.account.venue
@@ -120,3 +132,8 @@ class Reconciler:
         self._foreign = set(found.foreign)
         if found.missing:  # the follower asks for each; here it is only told
             account.log.info("orders_not_listed", orders=list(found.missing))
+
+
+def _awaited(status: AccountStatus) -> bool:
+    """Whether entries wait for a comparison."""
+    return status.resolved and not status.ready

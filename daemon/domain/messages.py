@@ -254,15 +254,16 @@ class Event(Struct, frozen=True, kw_only=True):
 class AccountStatus(Struct, frozen=True, kw_only=True):
     """What an exchange actor lets the others know; it overwrites, never queues.
 
-    `connected`: markets are loaded. `ready`: and every order of an earlier life is resolved, so entries
-    may go. `failed`: an actor of this account failed too often; until the daemon is started anew no entry
-    goes, while cancels and closes do.
+    `connected`: markets are loaded. `resolved`: and every order of an earlier life was looked up. `ready`:
+    and after that the book was held against the exchange, so entries may go. `failed`: an actor of this
+    account failed too often; until the daemon is started anew no entry goes, while cancels and closes do.
     """
 
     account: str
     type: str
     mode: str = "live"
     connected: bool = False
+    resolved: bool = False
     ready: bool = False
     failed: bool = False
     reason: str = "starting"

@@ -24,7 +24,7 @@ from fks.ledger import Journal, Ledger
 from fks.venues.quotes import Quotes
 
 ENDED_MOST, ENDED_S = 100, 86_400.0  # of what an earlier life saw end, so many are looked at again
-_FINAL = frozenset({"ready", "reason", "failed"})  # of a failed account's status, until the next start
+_FINAL = frozenset({"resolved", "ready", "reason", "failed"})  # in a failed account, until the next start
 
 
 class Meter(Protocol):
@@ -65,8 +65,13 @@ class Account:
         self.log = structlog.get_logger(account=self.name)
 
     def tell(self, **changes: Any) -> None:
-        """Overwrite some of the account's status; a failed one is never ready again, and keeps its reason."""
+        """Overwrite some of the account's status; a failed one is never ready again, and keeps its reason.
+
+        One that is not ready any more gets there by the whole way: resolved, compared, ready.
+        """
         status = self.status.get()
+        if changes.get("ready") is False:
+            changes["resolved"] = False
         if status.failed:
             changes = {name: value for name, value in changes.items() if name not in _FINAL}
         after = replace(status, **changes)
