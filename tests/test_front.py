@@ -114,6 +114,50 @@ async def test_who_waits_for_an_outcome_is_answered_when_the_daemon_stops(tmp_pa
         assert trio.current_time() - began < 2.0
 
 
+class Late(Journal):
+    """The rig's journal on a disk that takes its time."""
+
+    def __init__(self, rig: Rig, *, write_s: float = 0.0, read_s: float = 0.0) -> None:
+        self.rig, self.write_s, self.read_s = rig, write_s, read_s
+
+    async def offer(self, operation: Any, *, within: float = 5.0) -> Any:
+        with trio.fail_after(within):
+            await trio.sleep(self.write_s)
+        return await self.rig.journal.write(operation)
+
+    async def read(self, query: Any, *, within: float = 5.0) -> Any:
+        with trio.fail_after(within):
+            await trio.sleep(self.read_s)
+        return await self.rig.journal.read(query)
+
+
+@pytest.mark.parametrize(
+    ("disk", "fields", "status"),
+    [
+        ({"write_s": 60.0}, {}, 503),
+        ({"write_s": 60.0}, {"symbol": "DOGE/MOON"}, 400),  # which is recorded, and is an alarm
+        ({"write_s": 1.9}, {"order_type": "limit", "price": 1.0, "wait": True}, 202),
+        ({"write_s": 1.0, "read_s": 60.0}, {}, 202),
+    ],
+)
+async def test_whatever_the_disk_does_the_answer_comes_before_tradingview_gives_up(
+    tmp_path: Path, disk: dict[str, float], fields: dict[str, Any], status: int
+) -> None:
+    unsettled = fields.pop("wait", False)
+    async with Rig(tmp_path, FakeVenue()).running() as rig:
+        await trio.sleep(1)
+        door = front(rig, Late(rig, **disk))
+        if not unsettled:
+            rig.journal.observers.append(door.waiters.observe)
+        sent = body(id="a", **fields)
+        began = trio.current_time()
+        assert (await post(door, sent))[0] == status
+        assert trio.current_time() - began < 3.0
+        if status == 202:
+            assert (await post(door, sent))[0] in (200, 202), "and so does the answer to its repetition"
+            assert trio.current_time() - began < 6.0
+
+
 @pytest.mark.fault(14)
 async def test_a_full_mailbox_is_503_at_once(tmp_path: Path) -> None:
     async with Rig(tmp_path, FakeVenue()).running() as rig:
