@@ -15,9 +15,10 @@ import trio
 
 from fks.domain.errors import Transient
 from fks.domain.messages import AccountStatus, Look
-from fks.domain.reconcile import Drift, Findings, compare_orders, compare_positions
+from fks.domain.reconcile import Book, Drift, Findings, compare_orders, compare_positions, lasting, moving
 from fks.domain.trading_state import DRIFT, Breach
 from fks.kernel import Restart
+from fks.ledger import Reader
 from fks.venues.account import Account
 
 EVERY_S = 60.0
@@ -75,13 +76,14 @@ class Reconciler:
         account = self.account
         async with self._turn:
             asked_for = _awaited(account.status.get())  # else orders may have been in flight while it asked
+            unsure = False
             try:
                 found = await self._compare()
                 if found.drifts:
                     await trio.sleep(AGAIN_S)
                     again = await self._compare()
-                    lasting = tuple(one for one in again.drifts if one in found.drifts)
-                    found = Findings(lasting, again.foreign, again.missing)
+                    unsure = any(one.symbol in again.moving for one in found.drifts)
+                    found = lasting(found, again)
             except Transient as error:
                 account.log.warning("reconcile_postponed", reason=str(error))
                 if _awaited(account.status.get()):
@@ -89,20 +91,20 @@ class Reconciler:
                 return
             await self._report(found)
             account.tell(reconciled_at=account.wall(), foreign=len(found.foreign))
-            if asked_for and _awaited(account.status.get()):
+            if asked_for and not unsure and _awaited(account.status.get()):
                 account.tell(ready=True, reason="")
                 account.log.info("account_ready")
                 self.on_ready()
 
     async def _compare(self) -> Findings:
         account, venue = self.account, self.account.venue
+        before = await account.journal.read(self._book)
         listed = await venue.open_orders()
         actual = await venue.positions()
         balance = await venue.balance()
-        live, booked, known = await account.journal.read(
+        book, known = await account.journal.read(
             lambda ledger: (
-                ledger.live_orders(account.name),
-                ledger.positions(account.name),
+                self._book(ledger),
                 frozenset(
                     one.exchange_order_id
                     for one in listed
@@ -110,23 +112,30 @@ class Reconciler:
                 ),
             )
         )
-        foreign, missing = compare_orders(live, listed, known)
-        drifts = compare_positions(live, booked, actual, balance, venue.markets())
-        return Findings(drifts, foreign, missing)
+        foreign, missing = compare_orders(book.live, listed, known)
+        moves = moving(before, book)
+        drifts = compare_positions(book.amounts, actual, balance, venue.markets(), moves)
+        return Findings(drifts, foreign, missing, moves)
+
+    def _book(self, ledger: Reader) -> Book:
+        return Book(ledger.live_orders(self.account.name), ledger.positions(self.account.name))
 
     async def _report(self, found: Findings) -> None:
         account = self.account
         for drift in found.drifts:
             self.on_drift(account.name, drift.symbol, float(drift.difference))
-            if self._drifts.get(drift.symbol) != drift:  # an alarm each time it changes, not each minute
+            known = self._drifts.get(drift.symbol)
+            if known is None or known.difference != drift.difference:  # an alarm each time, not each minute
                 numbers = f"book {drift.booked}, exchange {drift.actual}, difference {drift.difference}"
                 await account.alarm("drift", f"{drift.symbol}: {numbers}")
                 if self.reduces:
                     await account.restrict([Breach(DRIFT, f"{drift.symbol}: {numbers}", account.wall())])
-        for symbol in self._drifts.keys() - {drift.symbol for drift in found.drifts}:
+        still = {symbol: drift for symbol, drift in self._drifts.items() if symbol in found.moving}
+        still |= {drift.symbol: drift for drift in found.drifts}
+        for symbol in self._drifts.keys() - still.keys():
             self.on_drift(account.name, symbol, float(Decimal(0)))
             account.log.info("drift_over", symbol=symbol)
-        self._drifts = {drift.symbol: drift for drift in found.drifts}
+        self._drifts = still
         for order_id in set(found.foreign) - self._foreign:
             account.log.warning("foreign_order", exchange_order_id=order_id)
         self._foreign = set(found.foreign)

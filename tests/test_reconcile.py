@@ -1,5 +1,6 @@
 """The exchange's word against the book: foreign orders, missing ones, drift in numbers."""
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
@@ -13,8 +14,8 @@ from fakes import BTC, ETH, FakeVenue, wall
 from fks.actors.reconciler import Reconciler
 from fks.domain.errors import Transient
 from fks.domain.messages import Balance, Look, Position, Report, TradingState
-from fks.domain.orders import State
-from fks.domain.reconcile import Drift, compare_orders, compare_positions
+from fks.domain.orders import Leg, State
+from fks.domain.reconcile import Book, Drift, Findings, compare_orders, compare_positions, lasting, moving
 from fks.kernel import mailbox, supervise
 from makers import SWAP, dec, market, order
 from rig import Rig
@@ -31,23 +32,33 @@ def coins(amount: str) -> Balance:
 
 
 def test_on_spot_what_was_bought_must_be_there_and_more_is_the_owner_s() -> None:
-    booked = [position("BTC/USDT", "1")]
-    assert compare_positions([], booked, [], coins("1"), MARKETS) == ()
-    assert compare_positions([], booked, [], coins("5"), MARKETS) == ()
-    (drift,) = compare_positions([], booked, [], coins("0.4"), MARKETS)
+    ours = {"BTC/USDT": dec(1)}
+    assert compare_positions(ours, [], coins("1"), MARKETS) == ()
+    assert compare_positions(ours, [], coins("5"), MARKETS) == ()
+    (drift,) = compare_positions(ours, [], coins("0.4"), MARKETS)
     assert (drift.booked, drift.actual, drift.difference) == (dec(1), dec("0.4"), dec("-0.6"))
 
 
 def test_contracts_must_be_equal_both_ways() -> None:
-    ours, theirs = [position(SWAP, "2")], [position(SWAP, "-1")]
-    assert compare_positions([], ours, theirs, coins("0"), MARKETS) == (Drift(SWAP, dec(2), dec(-1)),)
-    assert compare_positions([], [], theirs, coins("0"), MARKETS) == (Drift(SWAP, dec(0), dec(-1)),)
-    assert compare_positions([], ours, ours, coins("0"), MARKETS) == ()
+    ours, theirs = {SWAP: dec(2)}, [position(SWAP, "-1")]
+    assert compare_positions(ours, theirs, coins("0"), MARKETS) == (Drift(SWAP, dec(2), dec(-1)),)
+    assert compare_positions({}, theirs, coins("0"), MARKETS) == (Drift(SWAP, dec(0), dec(-1)),)
+    assert compare_positions(ours, [position(SWAP, "2")], coins("0"), MARKETS) == ()
 
 
-def test_while_an_order_is_in_flight_its_market_is_left_out() -> None:
-    moving = [order("a", symbol=SWAP, state=State.UNKNOWN)]
-    assert compare_positions(moving, [position(SWAP, "2")], [], coins("0"), MARKETS) == ()
+def test_a_market_that_moves_while_the_exchange_is_asked_is_left_out() -> None:
+    quiet = Book([], [position(SWAP, "2")])
+    in_flight = Book([order("a", symbol=SWAP, state=State.UNKNOWN)], quiet.positions)
+    filled = Book([], [position(SWAP, "3")])
+    assert moving(quiet, quiet) == frozenset()
+    assert moving(quiet, in_flight) == moving(quiet, filled) == moving(Book([], []), quiet) == {SWAP}
+    assert compare_positions(quiet.amounts, [], coins("0"), MARKETS, frozenset({SWAP})) == ()
+
+
+def test_a_difference_lasts_when_both_amounts_move_and_it_does_not() -> None:
+    first = Findings((Drift("BTC/USDT", dec(1), dec("0.5")), Drift("ETH/USDT", dec(1), dec("0.5"))))
+    again = Findings((Drift("BTC/USDT", dec(2), dec("1.5")), Drift("ETH/USDT", dec(1), dec("0.7"))), ("f",))
+    assert lasting(first, again) == Findings(again.drifts[:1], ("f",))
 
 
 def test_foreign_orders_are_told_and_ours_that_are_not_listed() -> None:
@@ -100,6 +111,55 @@ async def test_a_drift_takes_the_account_to_reduce_only_where_so_configured(tmp_
         await trio.sleep(200)
         states = await rig.journal.read(lambda ledger: ledger.trading())
         assert states["main"] is TradingState.ACTIVE  # the same drift: a human knows of it
+        nursery.cancel_scope.cancel()
+
+
+class Holder(FakeVenue):
+    """Holds what its orders have bought, less what is `missing`."""
+
+    missing = Decimal(0)
+
+    async def balance(self) -> Balance:
+        bought = sum((one.filled for one in self.orders.values()), start=-self.missing)
+        held = {"USDT": Decimal(1_000_000), "BTC": bought}
+        return Balance(free=held, total=held)
+
+
+async def test_a_drift_is_seen_and_told_once_while_the_account_trades_all_the_time(tmp_path: Path) -> None:
+    venue = Holder()
+    told: list[float] = []
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        await rig.send(id="held", amount=Decimal("0.5"))
+        await trio.sleep(2)
+        venue.missing = Decimal("0.5")
+        reconciler = Reconciler(nursery, rig.account, lambda *drift: told.append(drift[2]), reduces=False)
+        await reconciler.start()
+        for number in range(35):
+            await rig.send(id=f"more-{number}", amount=Decimal("0.001"))
+            await trio.sleep(4)
+        alarms = [event.data["code"] for event in rig.journal.events if event.kind == "alarm"]
+        assert alarms == ["drift"]
+        assert set(told) == {-0.5}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_drift_of_a_market_that_moves_is_not_over(tmp_path: Path) -> None:
+    venue = Holder()
+    told: list[float] = []
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        await rig.send(id="held", amount=Decimal("0.5"))
+        await trio.sleep(2)
+        venue.missing = Decimal("0.5")
+        reconciler = Reconciler(nursery, rig.account, lambda *drift: told.append(drift[2]))
+        await reconciler.start()
+        await trio.sleep(20)
+        venue.script, venue.blind_until = ["never"], math.inf
+        await rig.send(id="lost", amount=Decimal("0.001"))
+        venue.down_until = math.inf  # its outcome stays unknown
+        await trio.sleep(200)
+        assert told == [-0.5]
         nursery.cancel_scope.cancel()
 
 
@@ -266,4 +326,35 @@ async def test_an_account_that_is_being_stopped_is_not_made_ready_by_a_compariso
             False,
             "the daemon is stopping",
         )
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_drift_that_a_fill_hides_for_a_moment_keeps_entries_waiting(tmp_path: Path) -> None:
+    venue = Holder()
+    rig = Rig(tmp_path, venue, agrees=False)
+    async with rig.running(), trio.open_nursery() as nursery:
+        await reconciling(rig, nursery, reduces=True)
+        await rig.send(id="held", amount=Decimal("0.5"), stop_loss=Decimal(40_000))
+        await trio.sleep(5)
+        rig.crash()
+        venue.missing = Decimal("0.2")
+        rig.start(nursery)
+        await trio.sleep(4)
+        (stop,) = [one for one in await rig.orders() if one.leg is Leg.STOP_LOSS]
+        held = venue.orders[stop.client_order_id]
+        tell = venue.open_orders
+
+        async def filling() -> Sequence[Report]:
+            venue.put(stop, State.PARTIAL, Decimal("0.1"))
+            venue.missing += Decimal("0.2")  # twice what it sold: `Holder` takes it for bought
+            await rig.account.settle([(stop, venue.orders[stop.client_order_id])])
+            venue.open_orders = tell  # type: ignore[method-assign]
+            return [held]
+
+        venue.open_orders = filling  # type: ignore[method-assign]
+        await trio.sleep(3)
+        assert not rig.account.status.get().ready
+        await trio.sleep(30)
+        assert rig.account.status.get().ready
+        assert (await rig.journal.read(lambda ledger: ledger.trading()))["main"] is TradingState.REDUCE
         nursery.cancel_scope.cancel()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fks.domain.messages import Balance, Market, Order, Position, Report
 from fks.domain.money import ZERO
@@ -26,28 +27,46 @@ class Findings(Struct, frozen=True):
     """`foreign`: open orders that are not ours, by their exchange id; they are left alone.
 
     `missing`: ours that the exchange does not list as open: to be asked for one by one.
+    `moving`: symbols of which nothing can be said: their book has moved while the exchange was asked.
     """
 
     drifts: tuple[Drift, ...] = ()
     foreign: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    moving: frozenset[str] = frozenset()
+
+
+class Book(Struct, frozen=True):
+    """What the journal knows of an account at one moment."""
+
+    live: Sequence[Order]
+    positions: Sequence[Position]
+
+    @property
+    def amounts(self) -> dict[str, Decimal]:
+        return {one.symbol: one.amount for one in self.positions if one.amount}
+
+
+def moving(before: Book, after: Book) -> frozenset[str]:
+    """Symbols with an order in flight, whose book is behind on purpose, or with a fill between the two."""
+    in_flight = {order.symbol for order in after.live if order.state in IN_FLIGHT}
+    then, now = before.amounts, after.amounts
+    return frozenset(in_flight | {one for one in then.keys() | now.keys() if then.get(one) != now.get(one)})
 
 
 def compare_positions(
-    live: Sequence[Order],
-    booked: Sequence[Position],
+    ours: Mapping[str, Decimal],
     actual: Sequence[Position],
     balance: Balance,
     markets: Mapping[str, Market],
+    moves: frozenset[str] = frozenset(),
 ) -> tuple[Drift, ...]:
     """Contracts: the two amounts must be equal. Spot: what this daemon bought must be there; more is the
-    owner's. A symbol with an order in flight is left out: its book is behind on purpose.
+    owner's. A symbol that moves is left out.
     """
-    moving = {order.symbol for order in live if order.state in IN_FLIGHT}
-    ours = {one.symbol: one.amount for one in booked}
     theirs = {one.symbol: one.amount for one in actual}
     drifts = []
-    for symbol in sorted((ours.keys() | theirs.keys()) - moving):
+    for symbol in sorted((ours.keys() | theirs.keys()) - moves):
         market = markets.get(symbol)
         if market is None:
             continue
@@ -60,6 +79,15 @@ def compare_positions(
         if abs(there - mine) >= max(market.amount_step, Decimal("1e-12")):
             drifts.append(Drift(symbol, mine, there))
     return tuple(drifts)
+
+
+def lasting(first: Findings, again: Findings) -> Findings:
+    """What of the first is still there. The amounts may both have changed: an account that trades all the
+    time drifts no less.
+    """
+    known = {one.symbol: one.difference for one in first.drifts}
+    still = tuple(one for one in again.drifts if known.get(one.symbol) == one.difference)
+    return replace(again, drifts=still)
 
 
 def compare_orders(
