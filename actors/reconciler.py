@@ -40,42 +40,36 @@ class Reconciler:
     reduces: bool = False  # a drift takes the account to reduce-only
     on_ready: Callable[[], object] = lambda: None  # from now on entries may go
     _drifts: dict[str, Drift] = field(init=False, default_factory=dict)  # reported, not over
+    _returns: int | None = field(init=False, default=None)  # of the exchange, before the last comparison
     _foreign: set[str] = field(init=False, default_factory=set)
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
 
     async def start(self) -> None:
-        self.tasks.start_soon(self._on_schedule)
-        self.tasks.start_soon(self._on_return)
+        self.tasks.start_soon(self._watch)
 
     async def handle(self, _look: Look) -> None:
         await self._reconcile()
         await trio.sleep(AGAIN_S)  # alarms may come by the hundred: what comes meanwhile is one more look
 
-    async def _on_schedule(self) -> None:
+    async def _watch(self) -> None:
         status = self.account.status
         while True:
             while not (status.get().resolved or (status.get().failed and status.get().connected)):
                 await status.changed()
-            await self._reconcile()
-            await trio.sleep(AGAIN_S)
             with trio.move_on_after(EVERY_S - AGAIN_S):
-                while not _awaited(status.get()):
+                while not self._is_due(status.get()):
                     await status.changed()
+            await self._reconcile()
+            await trio.sleep(AGAIN_S)  # a line that comes and goes is not worth more
 
-    async def _on_return(self) -> None:
-        """After every reconnect: the exchange answers again after a request that it did not answer."""
-        before = True
-        while True:
-            now = (await self.account.status.changed()).reachable
-            if now and not before:
-                await self._reconcile()
-                await trio.sleep(AGAIN_S)  # a line that comes and goes is not worth more
-            before = now
+    def _is_due(self, status: AccountStatus) -> bool:
+        """Before its time: entries wait for it, or the exchange has answered again since the last one."""
+        return _awaited(status) or status.returns != self._returns
 
     async def _reconcile(self) -> None:
         account = self.account
         async with self._turn:
-            asked_for = _awaited(account.status.get())  # else orders may have been in flight while it asked
+            began = account.status.get()
             unsure = False
             try:
                 found = await self._compare()
@@ -90,8 +84,10 @@ class Reconciler:
                     account.tell(reason=f"entries wait until the book is held against the exchange: {error}")
                 return
             await self._report(found)
+            self._returns = began.returns
             account.tell(reconciled_at=account.wall(), foreign=len(found.foreign))
-            if asked_for and not unsure and _awaited(account.status.get()):
+            # Where it was not awaited when it began, orders may have been in flight meanwhile.
+            if _awaited(began) and not unsure and _awaited(account.status.get()):
                 account.tell(ready=True, reason="")
                 account.log.info("account_ready")
                 self.on_ready()

@@ -198,6 +198,49 @@ async def test_every_reconnect_is_followed_by_a_reconciliation(tmp_path: Path) -
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("outage_s", [1.0, 20.0])  # over before the pause after the first is, and not
+async def test_a_reconnect_right_after_another_is_followed_by_a_reconciliation_too(
+    tmp_path: Path, outage_s: float
+) -> None:
+    rig = Rig(tmp_path, FakeVenue())
+    async with rig.running(), trio.open_nursery() as nursery:
+        await reconciling(rig, nursery)
+
+        def line(*, ok: bool) -> None:
+            rig.account.called("find", "ok" if ok else "no_answer", trio.current_time(), ok=ok)
+
+        await trio.sleep(2)  # the balance is asked for each 30 s
+        line(ok=False)
+        await trio.sleep(0.1)
+        line(ok=True)
+        await trio.sleep(1)
+        line(ok=False)
+        await trio.sleep(outage_s)
+        back = wall()
+        line(ok=True)
+        await trio.sleep(6)
+        assert rig.account.status.get().reconciled_at >= back
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reconciliation_that_a_reconnect_asks_for_is_tried_until_it_is_answered(
+    tmp_path: Path,
+) -> None:
+    venue = Silent()
+    rig = Rig(tmp_path, venue)
+    async with rig.running(), trio.open_nursery() as nursery:
+        await reconciling(rig, nursery)
+        await trio.sleep(20)
+        venue.silent = True
+        rig.account.called("find", "no_answer", trio.current_time(), ok=False)
+        rig.account.called("find", "ok", trio.current_time())
+        await trio.sleep(12)
+        venue.silent, back = False, wall()
+        await trio.sleep(6)
+        assert rig.account.status.get().reconciled_at >= back
+        nursery.cancel_scope.cancel()
+
+
 async def test_an_alarm_is_reason_to_reconcile_but_a_hundred_alarms_are_one(tmp_path: Path) -> None:
     venue = FakeVenue()
     lists = 0

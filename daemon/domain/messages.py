@@ -271,6 +271,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     balance_at: float = 0.0
     breaker: int = 0
     reachable: bool = True  # the last request to the exchange was answered
+    returns: int = 0  # how often one was answered after one that was not
     unknown: int = 0
     reconciled_at: float = 0.0  # UTC: when the book was last held against the exchange
     foreign: int = 0  # open orders on the exchange that are not ours, as it was then

@@ -107,10 +107,11 @@ class Account:
         self.breaker.record(now, ok=ok, seconds=now - began)
         self.meter.exchange_call(self.name, endpoint, result, now - began)
         self.log.debug("exchange_call", endpoint=endpoint, result=result, seconds=round(now - began, 4))
-        before, breaker = self.status.get().breaker, self.breaker.state(now)
-        if breaker != before:
+        before, breaker = self.status.get(), self.breaker.state(now)
+        if breaker != before.breaker:
             self.log.warning("breaker", state=breaker.name.lower())
-        self.tell(breaker=int(breaker), reachable=ok)
+        returned = ok and not before.reachable
+        self.tell(breaker=int(breaker), reachable=ok, returns=before.returns + returned)
 
     async def live(self) -> list[Order]:
         return await self.journal.read(lambda ledger: ledger.live_orders(self.name))
