@@ -70,14 +70,11 @@ class Reconciler:
         account = self.account
         async with self._turn:
             began = account.status.get()
-            unsure = False
             try:
                 found = await self._compare()
                 if found.drifts:
                     await trio.sleep(AGAIN_S)
-                    again = await self._compare()
-                    unsure = any(one.symbol in again.moving for one in found.drifts)
-                    found = lasting(found, again)
+                    found = lasting(found, await self._compare())
             except Transient as error:
                 account.log.warning("reconcile_postponed", reason=str(error))
                 if _awaited(account.status.get()):
@@ -87,7 +84,7 @@ class Reconciler:
             self._returns = began.returns
             account.tell(reconciled_at=account.wall(), foreign=len(found.foreign))
             # Where it was not awaited when it began, orders may have been in flight meanwhile.
-            if _awaited(began) and not unsure and _awaited(account.status.get()):
+            if _awaited(began) and not found.unsure and _awaited(account.status.get()):
                 account.tell(ready=True, reason="")
                 account.log.info("account_ready")
                 self.on_ready()

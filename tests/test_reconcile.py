@@ -58,7 +58,16 @@ def test_a_market_that_moves_while_the_exchange_is_asked_is_left_out() -> None:
 def test_a_difference_lasts_when_both_amounts_move_and_it_does_not() -> None:
     first = Findings((Drift("BTC/USDT", dec(1), dec("0.5")), Drift("ETH/USDT", dec(1), dec("0.5"))))
     again = Findings((Drift("BTC/USDT", dec(2), dec("1.5")), Drift("ETH/USDT", dec(1), dec("0.7"))), ("f",))
-    assert lasting(first, again) == Findings(again.drifts[:1], ("f",))
+    assert lasting(first, again) == Findings(again.drifts[:1], ("f",), unsure=True)
+
+
+def test_what_differs_otherwise_than_before_or_moves_now_is_not_sure_yet() -> None:
+    first = Findings((Drift("BTC/USDT", dec(1), dec("0.5")),))
+    assert not lasting(first, first).unsure
+    assert not lasting(first, Findings()).unsure, "it was a fill under way"
+    assert lasting(first, Findings(moving=frozenset({"BTC/USDT"}))).unsure
+    assert not lasting(first, Findings(moving=frozenset({"ETH/USDT"}))).unsure
+    assert lasting(Findings(), first).unsure
 
 
 def test_foreign_orders_are_told_and_ours_that_are_not_listed() -> None:

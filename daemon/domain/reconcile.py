@@ -28,12 +28,14 @@ class Findings(Struct, frozen=True):
 
     `missing`: ours that the exchange does not list as open: to be asked for one by one.
     `moving`: symbols of which nothing can be said: their book has moved while the exchange was asked.
+    `unsure`: something differs or did, and whether that is a drift is not known yet.
     """
 
     drifts: tuple[Drift, ...] = ()
     foreign: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     moving: frozenset[str] = frozenset()
+    unsure: bool = False
 
 
 class Book(Struct, frozen=True):
@@ -87,7 +89,8 @@ def lasting(first: Findings, again: Findings) -> Findings:
     """
     known = {one.symbol: one.difference for one in first.drifts}
     still = tuple(one for one in again.drifts if known.get(one.symbol) == one.difference)
-    return replace(again, drifts=still)
+    unsure = still != again.drifts or not again.moving.isdisjoint(known)
+    return replace(again, drifts=still, unsure=unsure)
 
 
 def compare_orders(
