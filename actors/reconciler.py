@@ -106,7 +106,7 @@ class Reconciler:
             )
         )
         foreign, missing = compare_orders(book.live, listed, known)
-        moves = moving(before, book)
+        moves = moving(before, book, venue.markets())
         drifts = compare_positions(book.amounts, actual, balance, venue.markets(), moves)
         return Findings(drifts, foreign, missing, moves)
 

@@ -20,7 +20,7 @@ from fks.kernel import mailbox, supervise
 from makers import SWAP, dec, market, order
 from rig import Rig
 
-MARKETS = {"BTC/USDT": BTC, "ETH/USDT": ETH, SWAP: market(SWAP)}
+MARKETS = {"BTC/USDT": BTC, "BTC/USDC": market("BTC/USDC"), "ETH/USDT": ETH, SWAP: market(SWAP)}
 
 
 def position(symbol: str, amount: str) -> Position:
@@ -39,6 +39,25 @@ def test_on_spot_what_was_bought_must_be_there_and_more_is_the_owner_s() -> None
     assert (drift.booked, drift.actual, drift.difference) == (dec(1), dec("0.4"), dec("-0.6"))
 
 
+def test_markets_of_one_coin_share_what_is_held_of_it() -> None:
+    ours = {"BTC/USDC": dec(1), "BTC/USDT": dec(1)}
+    assert compare_positions(ours, [], coins("2"), MARKETS) == ()
+    assert compare_positions(ours, [], coins("1"), MARKETS) == (Drift("BTC/USDT", dec(1), dec(0)),)
+    assert sum(one.difference for one in compare_positions(ours, [], coins("0.5"), MARKETS)) == dec("-1.5")
+    sold_elsewhere = {"BTC/USDC": dec("0.4"), "BTC/USDT": dec("-0.4")}
+    assert compare_positions(sold_elsewhere, [], coins("0"), MARKETS) == ()
+    (drift,) = compare_positions({**sold_elsewhere, "BTC/USDC": dec(1)}, [], coins("0.5"), MARKETS)
+    assert drift.difference == dec("-0.1")
+
+
+def test_with_a_market_all_move_that_share_its_coins() -> None:
+    before = Book([], [position("BTC/USDC", "1"), position("BTC/USDT", "1"), position("ETH/USDT", "1")])
+    after = Book([], [position("BTC/USDC", "2"), *before.positions[1:]])
+    assert moving(before, after, MARKETS) == {"BTC/USDC", "BTC/USDT"}
+    in_flight = Book([order("a", symbol="BTC/USDC", state=State.SENDING)], before.positions)
+    assert moving(before, in_flight, MARKETS) == {"BTC/USDC", "BTC/USDT"}
+
+
 def test_contracts_must_be_equal_both_ways() -> None:
     ours, theirs = {SWAP: dec(2)}, [position(SWAP, "-1")]
     assert compare_positions(ours, theirs, coins("0"), MARKETS) == (Drift(SWAP, dec(2), dec(-1)),)
@@ -50,8 +69,9 @@ def test_a_market_that_moves_while_the_exchange_is_asked_is_left_out() -> None:
     quiet = Book([], [position(SWAP, "2")])
     in_flight = Book([order("a", symbol=SWAP, state=State.UNKNOWN)], quiet.positions)
     filled = Book([], [position(SWAP, "3")])
-    assert moving(quiet, quiet) == frozenset()
-    assert moving(quiet, in_flight) == moving(quiet, filled) == moving(Book([], []), quiet) == {SWAP}
+    assert moving(quiet, quiet, MARKETS) == frozenset()
+    assert moving(quiet, in_flight, MARKETS) == {SWAP}
+    assert moving(quiet, filled, MARKETS) == moving(Book([], []), quiet, MARKETS) == {SWAP}
     assert compare_positions(quiet.amounts, [], coins("0"), MARKETS, frozenset({SWAP})) == ()
 
 

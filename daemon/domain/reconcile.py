@@ -49,11 +49,16 @@ class Book(Struct, frozen=True):
         return {one.symbol: one.amount for one in self.positions if one.amount}
 
 
-def moving(before: Book, after: Book) -> frozenset[str]:
-    """Symbols with an order in flight, whose book is behind on purpose, or with a fill between the two."""
-    in_flight = {order.symbol for order in after.live if order.state in IN_FLIGHT}
+def moving(before: Book, after: Book, markets: Mapping[str, Market]) -> frozenset[str]:
+    """Symbols with an order in flight, whose book is behind on purpose, or with a fill between the two; on
+    spot also those that are bought with, or sold for, the same coins.
+    """
     then, now = before.amounts, after.amounts
-    return frozenset(in_flight | {one for one in then.keys() | now.keys() if then.get(one) != now.get(one)})
+    moved = {order.symbol for order in after.live if order.state in IN_FLIGHT}
+    moved |= {one for one in then.keys() | now.keys() if then.get(one) != now.get(one)}
+    coins = {markets[one].base for one in moved if one in markets and markets[one].kind == "spot"}
+    spot = (one for one in now if one in markets and markets[one].kind == "spot")
+    return frozenset(moved | {one for one in spot if markets[one].base in coins})
 
 
 def compare_positions(
@@ -66,21 +71,28 @@ def compare_positions(
     """Contracts: the two amounts must be equal. Spot: what this daemon bought must be there; more is the
     owner's. A symbol that moves is left out.
     """
-    theirs = {one.symbol: one.amount for one in actual}
+    theirs = {one.symbol: one.amount for one in actual} | _held(ours, balance, markets)
     drifts = []
     for symbol in sorted((ours.keys() | theirs.keys()) - moves):
         market = markets.get(symbol)
-        if market is None:
-            continue
-        mine = ours.get(symbol, ZERO)
-        if market.kind == "spot":
-            held = balance.total.get(market.base, ZERO)
-            there = min(held, mine) if mine > 0 else mine
-        else:
-            there = theirs.get(symbol, ZERO)
-        if abs(there - mine) >= max(market.amount_step, Decimal("1e-12")):
+        mine, there = ours.get(symbol, ZERO), theirs.get(symbol, ZERO)
+        if market is not None and abs(there - mine) >= max(market.amount_step, Decimal("1e-12")):
             drifts.append(Drift(symbol, mine, there))
     return tuple(drifts)
+
+
+def _held(ours: Mapping[str, Decimal], balance: Balance, markets: Mapping[str, Market]) -> dict[str, Decimal]:
+    """What is there of each spot position, at most what was bought. The markets of one coin share what the
+    account holds of it: what one has sold, another may have bought, and what is missing is the last one's.
+    """
+    left, held = dict(balance.total), dict[str, Decimal]()
+    spot = [one for one in ours if one in markets and markets[one].kind == "spot"]
+    for symbol in sorted(spot, key=lambda one: (ours[one] > 0, one)):  # those first that add to it
+        base, mine = markets[symbol].base, ours[symbol]
+        there = left.get(base, ZERO)
+        held[symbol] = min(there, mine) if mine > 0 else mine
+        left[base] = there - held[symbol]
+    return held
 
 
 def lasting(first: Findings, again: Findings) -> Findings:
