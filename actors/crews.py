@@ -22,6 +22,7 @@ from fks.kernel import Latest, Ref
 from fks.ledger import Journal, Reader
 from fks.venues.account import Account
 from fks.venues.accounts import AccountMaker
+from fks.venues.outlook import Outlook
 
 DESK_PRICE_AGE_S = 10.0
 PAGE = 100  # alerts read at once
@@ -45,9 +46,6 @@ class Crews:
         self.trades = Trades(self.journal, self.markets)
 
     # --- who there is
-
-    def __getitem__(self, name: str) -> Crew:
-        return self._crews[name]
 
     def all(self) -> Collection[Crew]:
         return self._crews.values()
@@ -81,6 +79,10 @@ class Crews:
     def index(self, name: str) -> SymbolIndex | None:
         """None: its markets are not loaded, or it is being taken up just now."""
         return self._crews[name].account.index if name in self._crews else None
+
+    def outlook(self, name: str) -> Outlook | None:
+        """None: it is being taken up just now."""
+        return self._crews[name].outlook if name in self._crews else None
 
     def markets(self) -> dict[str, Mapping[str, Market]]:
         """Of the accounts that know theirs."""

@@ -211,7 +211,7 @@ class Daemon:
 
     async def _open_addresses(self, actors: trio.Nursery) -> None:
         settings, rules = self.loaded.settings, self._rules()
-        self.linter = Linter(self.journal, rules, lambda name: self.crews[name].outlook, self.wall)
+        self.linter = Linter(self.journal, rules, self.crews.outlook, self.wall)
         self.front = self._front(rules)
         desk = make_desk(
             DeskDeps(

@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 import trio
 
 from fakes import FakeVenue, wall
+from fks.actors.crews import Crews
 from fks.actors.front import Front, Waiters
+from fks.actors.lint import Linter
 from fks.domain.addresses import networks
 from fks.domain.auth import sign
 from fks.domain.gate import gate_rules
@@ -20,6 +22,8 @@ from fks.domain.settings import AccountSettings, Settings
 from fks.infra.metrics import Metrics
 from fks.kernel import mailbox
 from fks.ledger import Journal, Write
+from fks.venues.accounts import AccountMaker
+from fks.venues.outlook import Outlook
 from rig import Rig
 
 SECRET = Secret("a-webhook-secret-of-24-bytes")
@@ -174,3 +178,19 @@ async def test_a_full_mailbox_is_503_at_once(tmp_path: Path) -> None:
         assert (status, headers["retry-after"]) == (503, "5")
         assert "could not be stored" in told["detail"]
         assert await rig.orders() == []
+
+
+async def test_while_an_account_is_taken_up_anew_linting_says_to_try_again(
+    tmp_path: Path,
+) -> None:
+    async with Rig(tmp_path, FakeVenue()).running() as rig:
+        await trio.sleep(1)
+        there: list[Outlook | None] = [None]
+        lint = Linter(rig.journal, gate_rules(SETTINGS, lambda: SECRET), lambda _name: there[0], wall)
+        report = await lint(body(id="a"))
+        assert [one["refusal"]["code"] for one in report["accounts"]] == ["account.starting"]
+        assert not report["accepted"]
+        there[0] = rig.outlook
+        assert (await lint(body(id="a")))["accepted"]
+        crews = Crews(rig.journal, Metrics("test", 0.0), SETTINGS, maker=cast(AccountMaker, None))
+        assert crews.outlook("main") is None, "as between its end and its beginning"
