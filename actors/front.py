@@ -17,7 +17,7 @@ import trio
 from fks.domain import replies
 from fks.domain.addresses import Network, contains, rate_key, sender_address
 from fks.domain.auth import Denied, OutOfScope, Sender
-from fks.domain.errors import Fatal, FksError, Overloaded, Refusal
+from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.events import MISDIRECTED, Kind
 from fks.domain.gate import Body, GateRules, Indexes, identify, validate
 from fks.domain.limits import BucketPerKey
@@ -27,7 +27,7 @@ from fks.domain.sampling import Sampler
 from fks.infra.health import healthz, readyz
 from fks.infra.metrics import Metrics
 from fks.infra.problem import problem
-from fks.ledger import Journal
+from fks.ledger import Journal, losing
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -294,11 +294,9 @@ class Front:
         return _problem(status, "too many requests from this address", headers=dict(RETRY))
 
     async def _note(self, kind: Kind, **data: Any) -> None:
-        """The audit record of a refusal. It may be lost with a full disk; the reply must not be."""
-        try:
+        """The audit record of a refusal."""
+        with losing(log, kind):
             await self.journal.offer(lambda ledger: ledger.note(kind, **data), within=NOTE_S)
-        except (FksError, trio.TooSlowError) as error:
-            log.warning("audit_record_lost", kind=kind, reason=str(error))
 
 
 def _headers(scope: Any) -> Mapping[str, str]:

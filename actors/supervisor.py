@@ -51,7 +51,7 @@ from fks.infra.log import set_level
 from fks.infra.metrics import Metrics
 from fks.infra.notify_socket import NotifySocket
 from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, in_thread, mailbox, supervise, sustain
-from fks.ledger import Journal, Write
+from fks.ledger import Journal, Write, losing
 from fks.venues.accounts import AccountMaker
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
@@ -127,10 +127,8 @@ class Daemon:
 
     async def _record(self, kind: Kind, **data: Any) -> None:
         """A full disk keeps the daemon neither from following its orders nor from stopping in peace."""
-        try:
+        with losing(log, kind):
             await self.journal.write(lambda ledger: ledger.note(kind, **data))
-        except (Overloaded, trio.TooSlowError) as error:
-            log.warning("audit_record_lost", kind=kind, reason=str(error) or "the journal is slow")
 
     # --- the graph
 

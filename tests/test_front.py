@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+import structlog.testing
 import trio
 
 from fakes import FakeVenue, wall
@@ -194,3 +195,12 @@ async def test_while_an_account_is_taken_up_anew_linting_says_to_try_again(
         assert (await lint(body(id="a")))["accepted"]
         crews = Crews(rig.journal, Metrics("test", 0.0), SETTINGS, maker=cast(AccountMaker, None))
         assert crews.outlook("main") is None, "as between its end and its beginning"
+
+
+async def test_a_record_that_is_lost_is_logged_with_its_reason(tmp_path: Path) -> None:
+    async with Rig(tmp_path, FakeVenue()).running() as rig:
+        await trio.sleep(1)
+        with structlog.testing.capture_logs() as lines:
+            await post(front(rig, Late(rig, write_s=60.0)), body(id="a", confidence=7))
+        (lost,) = [line for line in lines if line["event"] == "audit_record_lost"]
+        assert (lost["kind"], lost["reason"]) == ("alert_rejected", "the journal is slow")

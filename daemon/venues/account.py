@@ -9,7 +9,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
-from fks.domain.errors import Fatal, Overloaded, Transient
+from fks.domain.errors import Fatal, Transient
 from fks.domain.events import Kind
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus, Order, Report, TradingRecord, TradingState
@@ -20,7 +20,7 @@ from fks.domain.symbols import SymbolIndex
 from fks.domain.trading_state import Breach, next_state
 from fks.domain.venue import Venue
 from fks.kernel import Latest, passing
-from fks.ledger import Journal, Ledger
+from fks.ledger import Journal, Ledger, losing
 from fks.venues.quotes import Quotes
 
 ENDED_MOST, ENDED_S = 100, 86_400.0  # of what an earlier life saw end, so many are looked at again
@@ -84,10 +84,8 @@ class Account:
             self.log.error("account_fails_on", failing=actor, reason=str(error))
             return
         self.tell(ready=False, failed=True, reason=str(error))
-        try:
+        with losing(self.log, Kind.ALARM):  # it is in the log, and in the account's status
             await self.alarm("account.failed", f"{error}; no entries until the daemon is started anew")
-        except (Overloaded, trio.TooSlowError) as lost:  # it is in the log, and in the account's status
-            self.log.warning("audit_record_lost", kind=Kind.ALARM, reason=str(lost) or "the journal is slow")
 
     @contextmanager
     def spared(self, **about: Any) -> Iterator[None]:
