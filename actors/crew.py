@@ -1,6 +1,6 @@
 """One account's five actors, in a nursery of their own: taken down, or rebuilt, while all others go on."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -67,9 +67,16 @@ class Crew:
             "exchange": (lambda tasks: Exchange(tasks, account, self.settings.symbols), Exchange.RESTART),
             "sizing": (lambda tasks: Sizing(tasks, outlook), Sizing.RESTART),
             "follower": (lambda tasks: Follower(tasks, account), Follower.RESTART),
-            "reconciler": (lambda tasks: Reconciler(tasks, account, told.drift, reduces), Reconciler.RESTART),
+            "reconciler": (
+                lambda tasks: Reconciler(tasks, account, told.drift, reduces, self._send_entries),
+                Reconciler.RESTART,
+            ),
             "guard": (lambda tasks: Guard(tasks, account, risk, told.unprotected), Guard.RESTART),
         }
+
+    def _send_entries(self) -> None:
+        """What was planned before the account was ready."""
+        self.mailboxes["exchange"].offer(Look())
 
     async def run(self) -> None:
         try:
@@ -126,9 +133,9 @@ class Crew:
             await account.venue.close()
 
     def _sending(self, ledger: Reader) -> bool:
-        return sending(ledger, self.account.name)
+        return sending(ledger, (self.account.name,))
 
 
-def sending(ledger: Reader, account: str | None = None) -> bool:
-    """Whether a request is on its way to an exchange."""
-    return any(order.state is State.SENDING for order in ledger.live_orders(account))
+def sending(ledger: Reader, accounts: Container[str]) -> bool:
+    """Whether a request of one of these is on its way to an exchange."""
+    return any(one.state is State.SENDING and one.account in accounts for one in ledger.live_orders())

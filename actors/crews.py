@@ -1,5 +1,6 @@
 """The accounts of the daemon, each with its crew: taken up, woken, asked, changed by a reload, taken down."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,17 +12,20 @@ from fks.actors.crew import Crew
 from fks.actors.trades import Trades
 from fks.domain.errors import Fatal, Refusal
 from fks.domain.events import Kind, wakes
-from fks.domain.messages import AccountStatus, Event, Look, Market, Ticker
+from fks.domain.messages import AccountStatus, Event, IntentState, Look, Market, Ticker
+from fks.domain.outcome import AlertState
 from fks.domain.reload import Changes
 from fks.domain.settings import Settings
 from fks.domain.symbols import SymbolIndex
 from fks.infra.metrics import Metrics
 from fks.kernel import Latest, Ref
-from fks.ledger import Journal
+from fks.ledger import Journal, Reader
 from fks.venues.account import Account
 from fks.venues.accounts import AccountMaker
+from fks.venues.outlook import Outlook
 
 DESK_PRICE_AGE_S = 10.0
+PAGE = 100  # alerts read at once
 
 log = structlog.get_logger(actor="supervisor")
 
@@ -43,9 +47,6 @@ class Crews:
 
     # --- who there is
 
-    def __getitem__(self, name: str) -> Crew:
-        return self._crews[name]
-
     def all(self) -> Collection[Crew]:
         return self._crews.values()
 
@@ -63,11 +64,25 @@ class Crews:
                     if (crew := self._crews.get(account)) is not None:
                         crew.mailboxes[actor].offer(Look())
 
+    async def forgotten(self) -> dict[str, str]:
+        """Accounts that the journal still owes something and that nobody works on; what, and what to do."""
+        undecided, live = await self.journal.read(_owed)
+        return {
+            name: f"[exchanges.{name}] is not configured: nobody sends, follows or cancels what the journal"
+            f" owes it (undecided alerts: {undecided[name]}, orders not at rest: {live[name]}). Put it back"
+            " until they have ended, or look after them on the exchange itself"
+            for name in sorted((undecided.keys() | live.keys()) - self._crews.keys())
+        }
+
     # --- what they know
 
     def index(self, name: str) -> SymbolIndex | None:
         """None: its markets are not loaded, or it is being taken up just now."""
         return self._crews[name].account.index if name in self._crews else None
+
+    def outlook(self, name: str) -> Outlook | None:
+        """None: it is being taken up just now."""
+        return self._crews[name].outlook if name in self._crews else None
 
     def markets(self) -> dict[str, Mapping[str, Market]]:
         """Of the accounts that know theirs."""
@@ -135,3 +150,13 @@ class Crews:
             del self._crews[name], self.statuses[name]
             self.metrics.forget(name)
         log.info("account_taken_down", account=name)
+
+
+def _owed(ledger: Reader) -> tuple[Counter[str], Counter[str]]:
+    """By account: alerts without a decision, and orders that are not at rest."""
+    undecided, before = Counter[str](), None
+    while page := ledger.alerts(state=AlertState.ACCEPTED, limit=PAGE, before=before):
+        before = page[-1]["id"]
+        intents = (one for row in page for one in ledger.intents_of(row["id"]))
+        undecided.update(one.account for one in intents if one.state is IntentState.ACCEPTED)
+    return undecided, Counter(order.account for order in ledger.live_orders())

@@ -56,7 +56,7 @@ class Exchange:
         await account.recall()
         account.index = SymbolIndex(account.venue.markets(), self.aliases)  # from here on alerts are sized
         account.tell(connected=True)
-        self.tasks.start_soon(self._reconcile)
+        self.tasks.start_soon(self._pulse)
         self.tasks.start_soon(self._refresh_markets)
 
     async def handle(self, _look: Look) -> None:
@@ -69,22 +69,26 @@ class Exchange:
             self.account.index = SymbolIndex(venue.markets(), self.aliases)
             self.account.log.info("markets_refreshed", markets=len(venue.markets()))
 
-    async def _reconcile(self) -> None:
-        """Take up every order of an earlier life, then let entries go and keep the pulse."""
-        account = self.account
-        ended = await self._take_up()
-        account.tell(reason=f"looking up {len(ended)} orders of an earlier life")
-        with trio.move_on_after(RECONCILE_S) as scope:
-            for one in ended:
-                await one.wait()
-        if scope.cancelled_caught:  # they count as filled, and their look-up goes on
-            await account.alarm("reconcile.unfinished", "orders of unknown outcome remain")
-        account.tell(ready=True, reason="")
-        account.log.info("account_ready", markets=len(account.venue.markets()), looked_up=len(ended))
+    async def _pulse(self) -> None:
+        """Take up every order of an earlier life, and send what may be sent meanwhile."""
+        earlier = await self._take_up()
+        self.tasks.start_soon(self._await_resolved, earlier)
         while True:
             await self._dispatch()
             await trio.sleep(PULSE_S)
             await self._take_up()
+
+    async def _await_resolved(self, earlier: Sequence[trio.Event]) -> None:
+        """Until then no entry goes; after that it is the reconciler's word."""
+        account = self.account
+        account.tell(reason=f"looking up {len(earlier)} orders of an earlier life")
+        with trio.move_on_after(RECONCILE_S) as scope:
+            for one in earlier:
+                await one.wait()
+        if scope.cancelled_caught:  # they count as filled, and their look-up goes on
+            await account.alarm("reconcile.unfinished", "orders of unknown outcome remain")
+        account.tell(resolved=True, reason="holding the book against the exchange")
+        account.log.info("account_resolved", markets=len(account.venue.markets()), looked_up=len(earlier))
 
     async def _take_up(self) -> list[trio.Event]:
         """Look up what is in flight and in nobody's hands. Attached legs are their entry's business."""

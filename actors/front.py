@@ -17,17 +17,17 @@ import trio
 from fks.domain import replies
 from fks.domain.addresses import Network, contains, rate_key, sender_address
 from fks.domain.auth import Denied, OutOfScope, Sender
-from fks.domain.errors import Fatal, FksError, Overloaded, Refusal
+from fks.domain.errors import Fatal, Overloaded, Refusal
 from fks.domain.events import MISDIRECTED, Kind
 from fks.domain.gate import Body, GateRules, Indexes, identify, validate
 from fks.domain.limits import BucketPerKey
-from fks.domain.messages import Event, NewAlert, Verdict
+from fks.domain.messages import Event, Intent, NewAlert, Order, Verdict
 from fks.domain.outcome import AlertState
 from fks.domain.sampling import Sampler
 from fks.infra.health import healthz, readyz
 from fks.infra.metrics import Metrics
 from fks.infra.problem import problem
-from fks.ledger import Journal
+from fks.ledger import Journal, losing
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -35,6 +35,11 @@ Response = tuple[int, bytes, dict[str, str]]
 
 MAX_BODY = 16_384
 DAY_S = 86_400.0  # how often an expired secret that is still used is told of
+# TradingView gives up after 3 s and does not send again: whatever the disk does, it has its answer before.
+STORE_S = 2.0  # for the journal to take an alert
+ANSWER_S = 2.8  # for all of it; a longer webhook.wait_s is its sender's own business
+READ_S = 0.3  # of that, kept for reading the outcome
+NOTE_S = 1.0  # for each of the two records that a refusal may come to
 LAST_S = 0.5  # longest wait for an order's outcome while the daemon stops
 RETRY = {"retry-after": "5"}  # TradingView comes again 5 s after a 5xx
 WEBHOOKS = ("/webhook", "/webhook/tradingview")
@@ -170,23 +175,26 @@ class Front:
             return await self._denied(address, denied)
         if not self.rate.allow(rate_key(address), trio.current_time()):
             return self._too_fast(authentic=True)
-        return await self._take(raw, sender, address, began)
+        by = trio.current_time() + max(ANSWER_S, self.rules.webhook.wait_s)
+        return await self._take(raw, sender, address, began, by)
 
-    async def _take(self, raw: Body, sender: Sender, address: str | None, began: float) -> Response:
-        """What an authentic sender is told."""
+    async def _take(
+        self, raw: Body, sender: Sender, address: str | None, began: float, by: float
+    ) -> Response:
+        """What an authentic sender is told, by then."""
         try:
             new = validate(raw, sender, self.rules, self.indexes, self.wall())
         except Refusal as refusal:
             return await self._refused(refusal, sender, address)
         if reasons := self.unready():
             return _problem(503, "not taking alerts now: " + "; ".join(reasons), headers=dict(RETRY))
-        return await self._accept(new, began)
+        return await self._accept(new, began, by)
 
-    async def _accept(self, new: NewAlert, began: float) -> Response:
+    async def _accept(self, new: NewAlert, began: float, by: float) -> Response:
         """Write it down, then wait a moment for what becomes of it."""
         with self.waiters.expect(new.id) as settled:
             try:
-                acceptance = await self.journal.offer(lambda ledger: ledger.accept(new))
+                acceptance = await self.journal.offer(lambda ledger: ledger.accept(new), within=STORE_S)
             except (Overloaded, Fatal, trio.TooSlowError) as error:
                 # After a timeout it may have been stored; then the re-send is a duplicate.
                 log.warning("alert_not_stored", alert_id=new.id, reason=str(error) or "the journal is slow")
@@ -197,15 +205,14 @@ class Front:
             if acceptance.verdict is Verdict.CONFLICT:
                 return self._conflict(acceptance.alert_id)
             if acceptance.verdict is Verdict.DUPLICATE:
-                return await self._duplicate(acceptance.alert_id, new)
+                return await self._duplicate(acceptance.alert_id, new, by)
             alert = new.alert
             told = {"symbol": alert.symbol, "action": alert.action.value, "strategy": alert.strategy}
             log.info("alert_accepted", alert_id=new.id, sender=new.source, **told)
-            with self.waiters.patience(self.rules.webhook.wait_s):
+            left = max(0.0, by - READ_S - trio.current_time())
+            with self.waiters.patience(min(self.rules.webhook.wait_s, left)):
                 await settled.wait()
-        if not settled.is_set():
-            return 202, msgspec.json.encode({"status": "accepted", "alert_id": new.id}), {}
-        return await self._outcome(new)
+        return await self._outcome(new, by) if settled.is_set() else _accepted(new.id)
 
     def _conflict(self, alert_id: str) -> Response:
         self.metrics.validation_failure("gate.conflict")
@@ -213,24 +220,38 @@ class Front:
         detail = "an alert with this key and another body was accepted before: each event needs its own id"
         return _problem(409, detail, alert_id=alert_id)
 
-    async def _outcome(self, new: NewAlert) -> Response:
-        state, intents, orders = await self.journal.read(
-            lambda ledger: (ledger.alert_state(new.id), ledger.intents_of(new.id), ledger.orders_of(new.id))
-        )
+    async def _known(
+        self, alert_id: str, by: float
+    ) -> tuple[AlertState | None, Sequence[Intent], Sequence[Order]] | None:
+        """What has become of an alert; None when the journal does not tell by then."""
+        try:
+            return await self.journal.read(
+                lambda ledger: (
+                    ledger.alert_state(alert_id),
+                    ledger.intents_of(alert_id),
+                    ledger.orders_of(alert_id),
+                ),
+                within=max(0.0, by - trio.current_time()),
+            )
+        except (Overloaded, trio.TooSlowError):
+            return None
+
+    async def _outcome(self, new: NewAlert, by: float) -> Response:
+        known = await self._known(new.id, by)
+        if known is None:
+            return _accepted(new.id)
+        state, intents, orders = known
         if state is AlertState.REFUSED:
             code, reason = replies.refusal(intents, orders)
             return _problem(422, reason, alert_id=new.id, reason=code)
         return 200, msgspec.json.encode(replies.success(new.id, new.alert, orders)), {}
 
-    async def _duplicate(self, alert_id: str, new: NewAlert) -> Response:
+    async def _duplicate(self, alert_id: str, new: NewAlert, by: float) -> Response:
         """The reply to a re-send carries the first one's outcome, whatever that is."""
-        state, intents, orders = await self.journal.read(
-            lambda ledger: (
-                ledger.alert_state(alert_id),
-                ledger.intents_of(alert_id),
-                ledger.orders_of(alert_id),
-            )
-        )
+        known = await self._known(alert_id, by)
+        if known is None:
+            return _accepted(alert_id)
+        state, intents, orders = known
         log.info("alert_duplicate", alert_id=alert_id, state=state)
         reply = replies.success(alert_id, new.alert, orders) | {"status": "duplicate", "state": state}
         if state is AlertState.REFUSED:
@@ -274,11 +295,9 @@ class Front:
         return _problem(status, "too many requests from this address", headers=dict(RETRY))
 
     async def _note(self, kind: Kind, **data: Any) -> None:
-        """The audit record of a refusal. It may be lost with a full disk; the reply must not be."""
-        try:
-            await self.journal.offer(lambda ledger: ledger.note(kind, **data))
-        except (FksError, trio.TooSlowError) as error:
-            log.warning("audit_record_lost", kind=kind, reason=str(error))
+        """The audit record of a refusal."""
+        with losing(log, kind):
+            await self.journal.offer(lambda ledger: ledger.note(kind, **data), within=NOTE_S)
 
 
 def _headers(scope: Any) -> Mapping[str, str]:
@@ -305,6 +324,11 @@ async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return bytes(body)
+
+
+def _accepted(alert_id: str) -> Response:
+    """It is on disk, and its outcome is not known yet."""
+    return 202, msgspec.json.encode({"status": "accepted", "alert_id": alert_id}), {}
 
 
 def _problem(status: int, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> Response:

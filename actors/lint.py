@@ -16,11 +16,14 @@ from fks.venues.outlook import Outlook
 
 @dataclass(slots=True)
 class Linter:
-    """Runs an alert through the same gate, sizing and risk as a real one."""
+    """Runs an alert through the gate, sizing and limits that a real one meets.
+
+    It does not ask whether its account has failed, nor what ended orders may yet turn out to have filled.
+    """
 
     journal: Journal
     rules: gate.GateRules
-    outlook: Callable[[str], Outlook]  # of an account
+    outlook: Callable[[str], Outlook | None]  # of an account; None while it is being taken up
     wall: Callable[[], float]
 
     def use(self, rules: gate.GateRules) -> None:
@@ -41,7 +44,8 @@ class Linter:
         return report
 
     def _index(self, account: str) -> SymbolIndex | None:
-        return self.outlook(account).account.index
+        outlook = self.outlook(account)
+        return outlook.account.index if outlook else None
 
     async def _account(self, new: NewAlert, name: str) -> dict[str, Any]:
         try:
@@ -51,8 +55,8 @@ class Linter:
 
     async def _decide(self, new: NewAlert, name: str) -> dict[str, Any]:
         outlook, now = self.outlook(name), self.wall()
-        index = outlook.account.index
-        if index is None:
+        index = outlook.account.index if outlook else None
+        if outlook is None or index is None:
             raise Refusal("account.starting", "the account's markets are not loaded yet: try again")
         exposure, trading = await self.journal.read(
             lambda ledger: (ledger.exposure(name, now), ledger.trading())

@@ -27,7 +27,7 @@ from fks.domain.settings import NotifySettings
 from fks.infra.courier import Count, Courier
 from fks.infra.notify import Target, open_targets
 from fks.kernel import Latest, Reply, Restart, ask, in_thread, mailbox
-from fks.ledger import Journal, Reader
+from fks.ledger import Journal, Reader, losing
 
 MAILBOX = 256
 FAREWELL_S = 3.0
@@ -241,12 +241,8 @@ class Notify:
         """As soon as somebody has it, and not before: should the process end between the two, a summary that
         comes twice does less harm than one that never comes.
         """
-        try:
+        with losing(log, Kind.SUMMARY_SENT):
             await self.journal.write(lambda ledger: ledger.note(Kind.SUMMARY_SENT, until=until))
-        except (Overloaded, trio.TooSlowError) as error:
-            log.warning(
-                "audit_record_lost", kind=Kind.SUMMARY_SENT, reason=str(error) or "the journal is slow"
-            )
 
 
 def _summarised(ledger: Reader) -> float | None:

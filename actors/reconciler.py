@@ -1,8 +1,9 @@
 """reconciler: the exchange's word against the book. One per account; it changes no order.
 
 in   Look: now, please
-out  journal: an alarm for each new difference; metric: the drift in numbers
-At start, on a schedule, and whenever the account can be reached again after it could not.
+out  journal: an alarm for each new difference; metric: the drift in numbers; the account's status: ready
+At start, on a schedule, and whenever the account can be reached again after it could not. Before the first
+time no entry goes: what the journal believes may have been closed by hand meanwhile.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from typing import ClassVar
 import trio
 
 from fks.domain.errors import Transient
-from fks.domain.messages import Look
-from fks.domain.reconcile import Drift, Findings, compare_orders, compare_positions
+from fks.domain.messages import AccountStatus, Look
+from fks.domain.reconcile import Book, Drift, Findings, compare_orders, compare_positions, lasting, moving
 from fks.domain.trading_state import DRIFT, Breach
 from fks.kernel import Restart
+from fks.ledger import Reader
 from fks.venues.account import Account
 
 EVERY_S = 60.0
@@ -36,61 +38,66 @@ class Reconciler:
     account: Account
     on_drift: OnDrift
     reduces: bool = False  # a drift takes the account to reduce-only
+    on_ready: Callable[[], object] = lambda: None  # from now on entries may go
     _drifts: dict[str, Drift] = field(init=False, default_factory=dict)  # reported, not over
+    _returns: int | None = field(init=False, default=None)  # of the exchange, before the last comparison
     _foreign: set[str] = field(init=False, default_factory=set)
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
 
     async def start(self) -> None:
-        self.tasks.start_soon(self._on_schedule)
-        self.tasks.start_soon(self._on_return)
+        self.tasks.start_soon(self._watch)
 
     async def handle(self, _look: Look) -> None:
         await self._reconcile()
         await trio.sleep(AGAIN_S)  # alarms may come by the hundred: what comes meanwhile is one more look
 
-    async def _on_schedule(self) -> None:
-        status = self.account.status.get()
-        while not (status.ready or (status.failed and status.connected)):
-            status = await self.account.status.changed()
+    async def _watch(self) -> None:
+        status = self.account.status
         while True:
+            while not (status.get().resolved or (status.get().failed and status.get().connected)):
+                await status.changed()
+            with trio.move_on_after(EVERY_S - AGAIN_S):
+                while not self._is_due(status.get()):
+                    await status.changed()
             await self._reconcile()
-            await trio.sleep(EVERY_S)
+            await trio.sleep(AGAIN_S)  # a line that comes and goes is not worth more
 
-    async def _on_return(self) -> None:
-        """After every reconnect: the exchange answers again after a request that it did not answer."""
-        before = True
-        while True:
-            now = (await self.account.status.changed()).reachable
-            if now and not before:
-                await self._reconcile()
-                await trio.sleep(AGAIN_S)  # a line that comes and goes is not worth more
-            before = now
+    def _is_due(self, status: AccountStatus) -> bool:
+        """Before its time: entries wait for it, or the exchange has answered again since the last one."""
+        return _awaited(status) or status.returns != self._returns
 
     async def _reconcile(self) -> None:
         account = self.account
         async with self._turn:
+            began = account.status.get()
             try:
                 found = await self._compare()
                 if found.drifts:
                     await trio.sleep(AGAIN_S)
-                    again = await self._compare()
-                    lasting = tuple(one for one in again.drifts if one in found.drifts)
-                    found = Findings(lasting, again.foreign, again.missing)
+                    found = lasting(found, await self._compare())
             except Transient as error:
                 account.log.warning("reconcile_postponed", reason=str(error))
+                if _awaited(account.status.get()):
+                    account.tell(reason=f"entries wait until the book is held against the exchange: {error}")
                 return
             await self._report(found)
+            self._returns = began.returns
             account.tell(reconciled_at=account.wall(), foreign=len(found.foreign))
+            # Where it was not awaited when it began, orders may have been in flight meanwhile.
+            if _awaited(began) and not found.unsure and _awaited(account.status.get()):
+                account.tell(ready=True, reason="")
+                account.log.info("account_ready")
+                self.on_ready()
 
     async def _compare(self) -> Findings:
         account, venue = self.account, self.account.venue
+        before = await account.journal.read(self._book)
         listed = await venue.open_orders()
         actual = await venue.positions()
         balance = await venue.balance()
-        live, booked, known = await account.journal.read(
+        book, known = await account.journal.read(
             lambda ledger: (
-                ledger.live_orders(account.name),
-                ledger.positions(account.name),
+                self._book(ledger),
                 frozenset(
                     one.exchange_order_id
                     for one in listed
@@ -98,25 +105,37 @@ class Reconciler:
                 ),
             )
         )
-        foreign, missing = compare_orders(live, listed, known)
-        drifts = compare_positions(live, booked, actual, balance, venue.markets())
-        return Findings(drifts, foreign, missing)
+        foreign, missing = compare_orders(book.live, listed, known)
+        moves = moving(before, book, venue.markets())
+        drifts = compare_positions(book.amounts, actual, balance, venue.markets(), moves)
+        return Findings(drifts, foreign, missing, moves)
+
+    def _book(self, ledger: Reader) -> Book:
+        return Book(ledger.live_orders(self.account.name), ledger.positions(self.account.name))
 
     async def _report(self, found: Findings) -> None:
         account = self.account
         for drift in found.drifts:
             self.on_drift(account.name, drift.symbol, float(drift.difference))
-            if self._drifts.get(drift.symbol) != drift:  # an alarm each time it changes, not each minute
+            known = self._drifts.get(drift.symbol)
+            if known is None or known.difference != drift.difference:  # an alarm each time, not each minute
                 numbers = f"book {drift.booked}, exchange {drift.actual}, difference {drift.difference}"
                 await account.alarm("drift", f"{drift.symbol}: {numbers}")
                 if self.reduces:
                     await account.restrict([Breach(DRIFT, f"{drift.symbol}: {numbers}", account.wall())])
-        for symbol in self._drifts.keys() - {drift.symbol for drift in found.drifts}:
+        still = {symbol: drift for symbol, drift in self._drifts.items() if symbol in found.moving}
+        still |= {drift.symbol: drift for drift in found.drifts}
+        for symbol in self._drifts.keys() - still.keys():
             self.on_drift(account.name, symbol, float(Decimal(0)))
             account.log.info("drift_over", symbol=symbol)
-        self._drifts = {drift.symbol: drift for drift in found.drifts}
+        self._drifts = still
         for order_id in set(found.foreign) - self._foreign:
             account.log.warning("foreign_order", exchange_order_id=order_id)
         self._foreign = set(found.foreign)
         if found.missing:  # the follower asks for each; here it is only told
             account.log.info("orders_not_listed", orders=list(found.missing))
+
+
+def _awaited(status: AccountStatus) -> bool:
+    """Whether entries wait for a comparison."""
+    return status.resolved and not status.ready

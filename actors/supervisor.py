@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from socket import socket
+from typing import Any
 
 import msgspec
 import structlog
@@ -50,7 +51,7 @@ from fks.infra.log import set_level
 from fks.infra.metrics import Metrics
 from fks.infra.notify_socket import NotifySocket
 from fks.kernel import Broadcast, Inbox, M, Make, Ref, Restart, in_thread, mailbox, supervise, sustain
-from fks.ledger import Journal, Write
+from fks.ledger import Journal, Write, losing
 from fks.venues.accounts import AccountMaker
 
 MAX_BACKLOG = 5_000  # alerts and orders that the daemon owes; beyond it, senders are asked to come again
@@ -124,12 +125,10 @@ class Daemon:
             self.journal_ref.close()
         log.info("daemon_stopped")
 
-    async def _record(self, kind: Kind) -> None:
+    async def _record(self, kind: Kind, **data: Any) -> None:
         """A full disk keeps the daemon neither from following its orders nor from stopping in peace."""
-        try:
-            await self.journal.write(lambda ledger: ledger.note(kind))
-        except (Overloaded, trio.TooSlowError) as error:
-            log.warning("audit_record_lost", kind=kind, reason=str(error) or "the journal is slow")
+        with losing(log, kind):
+            await self.journal.write(lambda ledger: ledger.note(kind, **data))
 
     # --- the graph
 
@@ -161,6 +160,9 @@ class Daemon:
         actors.start_soon(self._observe, make_janitor, janitor_inbox, Janitor.RESTART)
         for name in self.loaded.settings.exchanges:
             await self.crews.enlist(actors, name)
+        for name, detail in (await self.crews.forgotten()).items():
+            log.error("alarm", account=name, code="account.unconfigured", detail=detail)
+            await self._record(Kind.ALARM, account=name, code="account.unconfigured", detail=detail)
         common = (self.journal_ref, audit_ref, metrics_ref, self.notifier.ref, janitor_ref)
         pulled = self.metrics.pulled
         pulled.accounts, pulled.unready = self.crews.statuses, self._unready
@@ -207,7 +209,7 @@ class Daemon:
 
     async def _open_addresses(self, actors: trio.Nursery) -> None:
         settings, rules = self.loaded.settings, self._rules()
-        self.linter = Linter(self.journal, rules, lambda name: self.crews[name].outlook, self.wall)
+        self.linter = Linter(self.journal, rules, self.crews.outlook, self.wall)
         self.front = self._front(rules)
         desk = make_desk(
             DeskDeps(
@@ -365,7 +367,9 @@ class Daemon:
             crew.account.tell(ready=False, reason="the daemon is stopping")
         self.hurry.deadline = trio.current_time() + self.loaded.settings.server.drain_s
         with self.hurry:
-            while await self.journal.read(sending):  # noqa: ASYNC110 - the ledger cannot set an event
+            # Only for those that somebody works on: an answer may come, or be looked up next time.
+            mine = partial(sending, accounts=self.crews.statuses)
+            while await self.journal.read(mine):  # noqa: ASYNC110 - the ledger cannot set an event
                 await trio.sleep(0.05)
             self.stopping.set()
             for closed in self.closed:

@@ -6,7 +6,8 @@ worker thread, those of `Ledger` inside a transaction that is on disk before any
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
@@ -112,16 +113,12 @@ class Reader(Protocol):
     def orders_of(self, alert_id: str) -> list[Order]: ...
     def fills_of(self, order_id: str) -> list[Fill]: ...
     def account_fills(self, account: str) -> list[tuple[Order, Fill]]:
-        """Every fill of an account that is not carried, with its order, oldest first: what the paper exchange
-        is rebuilt from, together with what is carried.
-        """
+        """Every fill of an account that is not carried, with its order, oldest first."""
         ...
 
     def executions(self, after: int, limit: int = 1000) -> tuple[list[Execution], int]:
-        """The next fills of all accounts in the order of their recording, and where those that follow begin.
-        Those that are carried are left out: see `carried`.
-
-        `alert_price` is the alert's own, else the last price when the order was sized.
+        """The next fills of all accounts in the order of their recording, and where those that follow begin;
+        not those that are carried. `alert_price` is the alert's own, else the last price when it was sized.
         """
         ...
 
@@ -228,7 +225,6 @@ class Ledger(Reader, Protocol):
 
     def settle(self, order_id: str, report: Report, now: float) -> Order:
         """Write down what the exchange proves: state, new fills (each once), position, alert's state.
-
         A report that says less than is known already changes nothing. Raises IllegalTransition.
         """
         ...
@@ -304,15 +300,11 @@ class Ledger(Reader, Protocol):
         ...
 
     def forget(self, alert_ids: Sequence[str], horizon: float) -> int:
-        """Delete those alerts with all that belongs to them; how many it was.
-
-        One stays that is not `forgettable` any more.
-        """
+        """Delete those that still are `forgettable`, with all that belongs to them; how many it was."""
         ...
 
     def trim(self, exported: int, horizon: float, limit: int) -> int:
         """Delete the oldest events, at most `limit`, none after record `exported` or `horizon`; how many.
-
         The last one's number and hash stay as the anchor of those that follow.
         """
         ...
@@ -327,7 +319,6 @@ class Store(Protocol):
 
     def commit(self, operations: Sequence[Callable[[Ledger], Any]]) -> "Committed":
         """Run all in one transaction with one fsync; each that raises is rolled back alone.
-
         Raises JournalFull, JournalBusy (nothing of the batch is stored) or JournalBroken.
         """
         ...
@@ -337,7 +328,7 @@ class Store(Protocol):
 
 
 class Committed(Struct, frozen=True):
-    """What a batch came to: an operation's value or its error, in order, and the events it appended."""
+    """What a batch came to, in order, and the events it appended."""
 
     results: tuple[Any, ...]  # a value, or the Exception that this operation raised
     events: tuple[Event, ...]
@@ -398,3 +389,12 @@ class Journal:
         """
         with trio.fail_after(within):
             return await in_thread(self._store.read, query, abandon_on_cancel=within < math.inf)
+
+
+@contextmanager
+def losing(log: Any, kind: str) -> Iterator[None]:
+    """The audit record that is written within may be lost, with a full disk: what it tells of may not."""
+    try:
+        yield
+    except (Overloaded, Fatal, trio.TooSlowError) as error:  # a broken journal ends the daemon by itself
+        log.warning("audit_record_lost", kind=kind, reason=str(error) or "the journal is slow")

@@ -21,13 +21,16 @@ from fks.domain.limits import Breaker, BreakerRules, Bucket
 from fks.domain.messages import AccountStatus, Event, Intent, Look, NewAlert, Order
 from fks.domain.settings import RiskSettings, SizingSettings, StrategySettings
 from fks.domain.venue import Venue
-from fks.kernel import Latest, mailbox, sustain
+from fks.kernel import Latest, Ref, mailbox, sustain
 from fks.venues.account import Account
 from fks.venues.outlook import Outlook
 
 
 class Rig:
-    """`start` begins a life of the actors, `crash` ends it; the ledger and the exchange go on."""
+    """`start` begins a life of the actors, `crash` ends it; the ledger and the exchange go on.
+
+    There is no reconciler: `agrees` says in its place that the exchange holds what the book says.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Rig:
         breaker: BreakerRules | None = None,
         patience_s: float = 30.0,
         strategies: dict[str, StrategySettings] | None = None,
+        agrees: bool = True,
     ) -> None:
         self.journal = InlineJournal(folder / "fks.db")
         self.venue = venue
@@ -57,6 +61,7 @@ class Rig:
         self.outlook = Outlook(
             self.account, sizing or SizingSettings(), limits or RiskSettings(), trades, strategies or {}
         )
+        self.agrees = agrees
         self.unprotected = 0.0  # seconds, as the guard told last
         self.life: trio.CancelScope | None = None
 
@@ -101,8 +106,17 @@ class Rig:
         }
         with scope:
             async with trio.open_nursery() as nursery:
+                if self.agrees:
+                    nursery.start_soon(self._agree, boxes["exchange"][0])
                 for name, (_, inbox) in boxes.items():
                     nursery.start_soon(sustain, makers[name], inbox, actors[name].RESTART, self.account.fail)
+
+    async def _agree(self, exchange: Ref[Look]) -> None:
+        while True:
+            status = await self.account.status.changed()
+            if status.resolved and not status.ready:
+                self.account.tell(ready=True, reason="")
+                exchange.offer(Look())
 
     def _note(self, _account: str, seconds: float) -> None:
         self.unprotected = seconds

@@ -14,6 +14,7 @@ import trio
 from binance_desk import ENDED, NAME, RESTING, desk, make, order
 from fks.domain.errors import Rejected, Transient, Unknown
 from fks.domain.orders import Leg, OrderType, Side, State
+from fks.venues import ccxt_lookup
 from fks.venues.http import HttpClient
 from standins.binance import Fault
 
@@ -58,6 +59,25 @@ async def test_filled_order_is_found_through_its_trades() -> None:
         stranger = await it.venue.find(order(client_order_id="qzzzzzzzzzzzzzzzzz"))
     assert found is not None
     assert (found.exchange_order_id, stranger) == (placed.exchange_order_id, None)
+
+
+async def test_what_was_looked_into_is_forgotten_with_the_order_that_was_found_and_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ccxt_lookup, "_MOST_SEARCHES", 3)
+    async with desk() as it:
+        await it.place(order(client_order_id="qstranger00000000"))
+        await it.place(order())
+        it.venue._session.dialect = type(it.venue._session.dialect)()
+        for name in ENDED:
+            it.venue._session.exchange.has[name] = False
+        searched = it.venue._lookup._others
+        assert await it.venue.find(order()) is not None
+        assert searched == {}
+        for number in range(5):
+            assert await it.venue.find(order(client_order_id=f"qabsent{number:010d}")) is None
+        assert [len(searched[f"qabsent{number:010d}"]) for number in (2, 3, 4)] == [2, 2, 2]
+        assert len(searched) == 3
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import apsw
 import pytest
 
 from crash import scenarios
-from crash.faults import FAILS, HONEST, LIES, NO_COMPILER, compiler
+from crash.faults import FAILS, HANGS, HONEST, LIES, NO_COMPILER, compiler
 from crash.stage import Stage, problems, total, tried
 from fks.infra.ledger_sqlite import SqliteStore
 from process import PATIENCE_S, TESTS, until
@@ -177,6 +177,28 @@ def test_failed_fsync_ends_the_daemon_and_acknowledges_nothing(stage: Stage) -> 
     assert daemon.stop() == 0
     assert total(exchange) == 5
     assert problems(faults.disk / "fks.db") == ()
+
+
+@needs_compiler
+def test_disk_that_hangs_is_503_before_tradingview_gives_up(stage: Stage) -> None:
+    daemon = stage.daemon()
+    faults = stage.faults(daemon)
+    daemon.start(**faults.env)
+    faults.set("sync", HANGS)
+    now = time.time()
+
+    def seconds(name: str) -> float:
+        began = time.monotonic()
+        reply = daemon.alert(id=name, timestamp=now)
+        assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+        return time.monotonic() - began
+
+    assert any(seconds(f"hanging-{n}") < 3.0 for n in range(3)), "also where this machine was held up once"
+    faults.set("sync", HONEST)
+    daemon.until_order(daemon.accepted(id="hanging-0", timestamp=now), "filled")
+    sent = [order["alert_id"] for order in daemon.orders()]
+    assert len(sent) == len(set(sent)), "what was told to come again was stored all the same, and once"
+    assert daemon.stop() == 0
 
 
 @needs_compiler

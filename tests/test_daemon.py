@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from fks.domain.auth import sign
+from fks.infra.ledger_sqlite import SqliteStore
+from ledger_cases import NOON, accept, do, order
+from ledger_cases import alert as made
 from process import HOST, PAPER, SECRET, TOKEN, Daemon, request, running
 
 
@@ -30,6 +33,29 @@ def test_a_signed_alert_becomes_a_filled_order(tmp_path: Path) -> None:
         assert Decimal(position["unrealized"]) == 500 - Decimal("0.01") * Decimal(position["average"])
         (trade,) = daemon.ask("/v1/trades")["open"]
         assert (trade["amount"], trade["entry"]) == ("0.01", position["average"])
+
+
+def test_what_the_journal_owes_an_account_that_is_not_configured_any_more_is_an_alarm(
+    tmp_path: Path,
+) -> None:
+    """And nobody waits at the end for the answer to a request that nobody sends."""
+    store = SqliteStore.open(tmp_path / "fks.db", wall=time.time)
+    intent = accept(store, made(1, accounts=("old",)))
+    do(store, lambda ledger: ledger.plan(intent, [order(made(1), account="old")]))
+    do(store, lambda ledger: ledger.claim("old", now=NOON, window=5.0, limit=1))
+    accept(store, made(2, accounts=("old", "paper")))
+    store.close()
+    with running(tmp_path) as daemon:
+        told = daemon.await_event("alarm")
+        assert (told["account"], told["code"]) == ("old", "account.unconfigured")
+        assert "[exchanges.old] is not configured" in told["detail"]
+        assert "(undecided alerts: 1, orders not at rest: 1)" in told["detail"]
+        began = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - began < 4.0, "which is less than drain_s"
+    lines = (tmp_path / "audit.jsonl").read_text().splitlines()
+    alarms = [json.loads(line) for line in lines if '"account.unconfigured"' in line]
+    assert [alarm["account"] for alarm in alarms] == ["old"]
 
 
 @pytest.mark.fault(26)

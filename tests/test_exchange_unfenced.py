@@ -8,8 +8,9 @@ import trio
 
 from fakes import FakeVenue, wall
 from fks.actors.exchange import LOOK_UP_MOST_S
+from fks.domain.errors import NotSent
 from fks.domain.messages import Order
-from fks.domain.orders import OrderType, State
+from fks.domain.orders import Leg, OrderType, State
 from fks.domain.venue import Features
 from fks.venues.account import LOOK_ON_S
 from rig import Rig, until
@@ -167,3 +168,19 @@ async def given_up(rig: Rig) -> Order:
     await cancel(rig, alert)
     await until(settled(rig, alert), within=40)
     return await rig.only()
+
+
+async def test_exits_go_while_orders_of_an_earlier_life_are_looked_up(tmp_path: Path) -> None:
+    refused = NotSent("too many requests", retry_after=10.0)
+    venue = FakeVenue("never", "fill", refused, "open", features=UNFENCED)
+    async with Rig(tmp_path, venue).running() as rig, trio.open_nursery() as nursery:
+        await rig.send(id="lost")
+        await trio.sleep(1)
+        guarded = await rig.send(id="guarded", symbol="ETH/USDT", stop_loss=Decimal(40_000))
+        await trio.sleep(2)
+        rig.crash()
+        rig.start(nursery)
+        await trio.sleep(15)
+        (stop,) = [order for order in await rig.orders(guarded) if order.leg is Leg.STOP_LOSS]
+        assert (stop.state, rig.account.status.get().ready) == (State.OPEN, False)
+        nursery.cancel_scope.cancel()

@@ -1,5 +1,6 @@
 """The whole daemon in simulated time, on a small past."""
 
+import csv
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -163,6 +164,17 @@ def test_the_command_prints_what_came_of_it(tmp_path: Path, monkeypatch: pytest.
     assert len(document["trades"]) == 2
     assert document == json.loads(run(main, ["replay", str(file), "--json"]).output)
     assert run(main, ["replay", str(file), "--csv"]).output.count("\n") == 3
+
+
+def test_a_spreadsheet_runs_nothing_of_what_an_alert_has_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    past = [candle(0, 100, 101, 99, 100), alert(1, amount=1, strategy="=1+1"), alert(2, "close")]
+    (tmp_path / "past.jsonl").write_text("\n".join(json.dumps(line) for line in past))
+    told = CliRunner().invoke(main, ["replay", "past.jsonl", "--csv"])
+    (row,) = csv.DictReader(told.output.splitlines())
+    assert (row["strategy"], row["symbol"]) == ("'=1+1", "BTC/USDT")
 
 
 def test_the_command_says_what_its_files_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,14 +181,13 @@ def _time(moment: float | None) -> str | None:
 
 
 def _print_csv(result: "Replayed") -> None:
-    import csv
     import sys
+
+    from fks.infra import csv_text
 
     rows = [_row(trip) for trip in (*result.closed, *result.still_open)]
     names = list(rows[0]) if rows else [column.key for column in views.TRADES]
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    csv_text.write(sys.stdout, names, ([row[name] for name in names] for row in rows))
 
 
 def _print(result: "Replayed") -> None:

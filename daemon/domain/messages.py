@@ -259,15 +259,16 @@ class Event(Struct, frozen=True, kw_only=True):
 class AccountStatus(Struct, frozen=True, kw_only=True):
     """What an exchange actor lets the others know; it overwrites, never queues.
 
-    `connected`: markets are loaded. `ready`: and every order of an earlier life is resolved, so entries
-    may go. `failed`: an actor of this account failed too often; until the daemon is started anew no entry
-    goes, while cancels and closes do.
+    `connected`: markets are loaded. `resolved`: and every order of an earlier life was looked up. `ready`:
+    and after that the book was held against the exchange, so entries may go. `failed`: an actor of this
+    account failed too often; until the daemon is started anew no entry goes, while cancels and closes do.
     """
 
     account: str
     type: str
     mode: str = "live"
     connected: bool = False
+    resolved: bool = False
     ready: bool = False
     failed: bool = False
     reason: str = "starting"
@@ -275,6 +276,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     balance_at: float = 0.0
     breaker: int = 0
     reachable: bool = True  # the last request to the exchange was answered
+    returns: int = 0  # how often one was answered after one that was not
     unknown: int = 0
     reconciled_at: float = 0.0  # UTC: when the book was last held against the exchange
     foreign: int = 0  # open orders on the exchange that are not ours, as it was then

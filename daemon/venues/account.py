@@ -10,7 +10,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
-from fks.domain.errors import Fatal, Overloaded, PlacementError, Transient
+from fks.domain.errors import Fatal, PlacementError, Transient
 from fks.domain.events import Kind
 from fks.domain.limits import Breaker, Bucket
 from fks.domain.messages import AccountStatus, Order, Report, TradingRecord, TradingState
@@ -21,12 +21,12 @@ from fks.domain.symbols import SymbolIndex
 from fks.domain.trading_state import Breach, next_state
 from fks.domain.venue import Venue
 from fks.kernel import Latest, passing
-from fks.ledger import Journal, Ledger
+from fks.ledger import Journal, Ledger, losing
 from fks.venues.quotes import Quotes
 
 ENDED_MOST, ENDED_S = 100, 86_400.0  # of what an earlier life saw end, so many are looked at again
 LOOK_ON_S, LOOK_ON_EVERY_S = 600.0, 30.0  # after what ended without a proof
-_FINAL = frozenset({"ready", "reason", "failed"})  # of a failed account's status, until the next start
+_FINAL = frozenset({"resolved", "ready", "reason", "failed"})  # in a failed account, until the next start
 
 
 class Late(Enum):
@@ -75,8 +75,13 @@ class Account:
         self.log = structlog.get_logger(account=self.name)
 
     def tell(self, **changes: Any) -> None:
-        """Overwrite some of the account's status; a failed one is never ready again, and keeps its reason."""
+        """Overwrite some of the account's status; a failed one is never ready again, and keeps its reason.
+
+        One that is not ready any more gets there by the whole way: resolved, compared, ready.
+        """
         status = self.status.get()
+        if changes.get("ready") is False:
+            changes["resolved"] = False
         if status.failed:
             changes = {name: value for name, value in changes.items() if name not in _FINAL}
         after = replace(status, **changes)
@@ -89,10 +94,8 @@ class Account:
             self.log.error("account_fails_on", failing=actor, reason=str(error))
             return
         self.tell(ready=False, failed=True, reason=str(error))
-        try:
+        with losing(self.log, Kind.ALARM):  # it is in the log, and in the account's status
             await self.alarm("account.failed", f"{error}; no entries until the daemon is started anew")
-        except (Overloaded, trio.TooSlowError) as lost:  # it is in the log, and in the account's status
-            self.log.warning("audit_record_lost", kind=Kind.ALARM, reason=str(lost) or "the journal is slow")
 
     @contextmanager
     def spared(self, **about: Any) -> Iterator[None]:
@@ -112,10 +115,11 @@ class Account:
         self.breaker.record(now, ok=ok, seconds=now - began)
         self.meter.exchange_call(self.name, endpoint, result, now - began)
         self.log.debug("exchange_call", endpoint=endpoint, result=result, seconds=round(now - began, 4))
-        before, breaker = self.status.get().breaker, self.breaker.state(now)
-        if breaker != before:
+        before, breaker = self.status.get(), self.breaker.state(now)
+        if breaker != before.breaker:
             self.log.warning("breaker", state=breaker.name.lower())
-        self.tell(breaker=int(breaker), reachable=ok)
+        returned = ok and not before.reachable
+        self.tell(breaker=int(breaker), reachable=ok, returns=before.returns + returned)
 
     async def live(self) -> list[Order]:
         return await self.journal.read(lambda ledger: ledger.live_orders(self.name))

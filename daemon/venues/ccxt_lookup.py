@@ -15,6 +15,7 @@ from fks.venues.ccxt_session import Session
 
 _BEFORE_S = 60.0  # lists are asked from so long before the order was made: clocks differ
 _MOST_TRADES = 20  # orders looked into when one is searched through its trades
+_MOST_SEARCHES = 64  # orders of which it is remembered what was looked into: an absent one is never found
 
 _ENDED = {
     "fetchOrders": "fetch_orders",
@@ -51,6 +52,12 @@ class Lookup:
         Raises Transient when a route gave no answer and no other found it, when a triggered order cannot
         be followed, and when the exchange has no route that would show an order which is not open any more.
         """
+        report = await self._find(order)
+        if report is not None:
+            self._others.pop(order.client_order_id, None)
+        return report
+
+    async def _find(self, order: Order) -> Report | None:
         search = _Search()
         if ccxt_books.apart(self._session, order):
             raw = await search.first(self._routes_apart(order))
@@ -169,6 +176,8 @@ class Lookup:
         if own_id:
             ids &= {own_id}
         others = self._others.setdefault(order.client_order_id, set())
+        if len(self._others) > _MOST_SEARCHES:
+            del self._others[next(iter(self._others))]
         ids -= others
         if ids and not self._session.has("fetchOrder"):
             raise Transient(f"{len(ids)} orders have traded {order.symbol} since: cannot look into them")

@@ -145,7 +145,7 @@ def _at_start(change: Callable[[Any, str, float], None]) -> tuple[Patch, ...]:
 
     async def changed(self: Exchange) -> list[trio.Event]:
         account = self.account
-        if not account.status.get().ready:
+        if not account.status.get().resolved:
             now = account.wall()
             await account.journal.write(lambda ledger: change(ledger, account.name, now))
         return await take_up(self)
