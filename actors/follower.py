@@ -220,6 +220,8 @@ class Follower:
         account = self.account
         alerts = {order.alert_id for order in live if order.parent}
         shared = any(order.strategy for order in live)
+        # Before the ledger is read: what shows meanwhile is in its answer, or was in doubt.
+        doubtful = any(order.symbol == symbol for order, _ in account.ended.values())
         known, positions, shares = await account.journal.read(
             lambda ledger: (
                 {order.id: order for alert in alerts for order in ledger.orders_of(alert)},
@@ -235,7 +237,7 @@ class Follower:
         mark = await account.quotes.last(symbol, MARK_AGE_S) if watch else None
         booked = next((one.amount for one in positions if one.symbol == symbol), ZERO)
         close = protection.due_close(live)
-        position = await self._closable(close, market, booked) if close else booked
+        position = await self._closable(close, market, booked, doubtful) if close else booked
         if position is None:
             return
         steps = protection.next_steps(
@@ -264,11 +266,14 @@ class Follower:
             detail = f"{symbol} is not among the account's markets any more: see to its position by hand"
             await self.account.alarm("market.gone", detail)
 
-    async def _closable(self, close: Order, market: Market, booked: Decimal) -> Decimal | None:
+    async def _closable(
+        self, close: Order, market: Market, booked: Decimal, doubtful: bool
+    ) -> Decimal | None:
         """What a close may close; None: to be asked again.
 
         What was filled, or freed by a cancel, a moment ago may not show yet, neither there nor here: while
-        there is less than the book says, the exchange is given the time that its look-ups may lag behind.
+        there is less than the book says, the exchange is given the time that its look-ups may lag behind, and
+        more where an order that has ended is `doubtful`.
         """
         try:
             there = await self._there(market, booked)
@@ -279,7 +284,6 @@ class Follower:
             return there
         now, lag = trio.current_time(), self.account.venue.features.lag_s
         since = self._less.setdefault(close.id, now)
-        doubtful = any(order.symbol == market.symbol for order, _ in self.account.ended.values())
         if now >= since + (max(lag, DOUBT_S) if doubtful else lag):
             return there
         self.account.log.info("close_postponed", **names(close), reason=f"{there} shows of {booked}")

@@ -71,6 +71,11 @@ class Book:
         self.skew = world.between(-1.5, 1.0)  # what our clock's correction has left
         self.market = SWAP if self.swap else SPOT
         self.tells_trades = world.random.random() < 0.7
+        self.fenced = self.attached or not self._further(0.15)  # it refuses requests that come late
+        if not self.fenced:
+            world.unfenced.add(name)
+        self.priceless_until = world.further.uniform(2, 9) if self._further(0.1) else 0.0
+        self.forgets = self._further(0.15)  # orders that have ended without a fill
         self.coins = Decimal(world.random.choice((0, 5)))  # ours before the daemon came
         self.cash = Decimal(10_000)
         self.position = self.lowest = self.highest = ZERO  # what the daemon's orders made
@@ -79,8 +84,12 @@ class Book:
         self._stale: tuple[Balance, Decimal] = self.balance(), self.position
         self._stale_until = 0.0
 
+    def _further(self, probability: float) -> bool:
+        return self.world.wide and self.world.further.random() < probability
+
     def introduce(self) -> None:
         told = {"attached legs": self.attached, "tells trades": self.tells_trades}
+        told |= {"no fence": not self.fenced, "a short memory": self.forgets}
         yes = ", ".join(name for name, one in told.items() if one) or "nothing special"
         self.world.note(
             "exchange", f"is {self.market.symbol}", account=self.name, offers=yes, coins=self.coins
@@ -91,7 +100,7 @@ class Book:
     def place(self, order: Order, legs: Sequence[Order], at: float) -> list[Report]:
         """Raises Rejected, or NotSent for a request outside of its window."""
         world = self.world
-        if world.wall() + self.skew > at + WINDOW_S:
+        if self.fenced and world.wall() + self.skew > at + WINDOW_S:
             world.note("exchange", "too late", order=order.client_order_id)
             raise NotSent("timestamp outside of recvWindow")
         if any(one.alive and one.order.client_order_id == order.client_order_id for one in self.records):
@@ -170,7 +179,10 @@ class Book:
         """The newest that is visible."""
         now = trio.current_time()
         named = (one for one in reversed(self.records) if one.order.client_order_id == client_order_id)
-        return next((one for one in named if one.seen_from <= now), None)
+        return next((one for one in named if one.seen_from <= now and not self._forgot(one)), None)
+
+    def _forgot(self, record: Record) -> bool:
+        return self.forgets and record.state in AT_REST and record.filled == ZERO
 
     # --- executions
 

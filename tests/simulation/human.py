@@ -1,17 +1,19 @@
 """The operator: halts trading, lets it only reduce, resumes it, and cancels orders, as the desk does."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import trio
 
 from fks.domain.errors import FksError
 from fks.domain.messages import Order, TradingState
-from fks.domain.orders import Leg
+from fks.domain.orders import IN_FLIGHT, Leg
 from fks.ledger import Ledger
 from simulation.life import Life
 from simulation.world import World
 
 BY = "the desk"
+LONG_S = 10.0  # of unknown outcome
 
 
 class Human:
@@ -37,6 +39,18 @@ class Human:
         if done and state is TradingState.HALTED:
             self.world.halted_since = self.world.wall()
             self.world.note("human", "knows", state=state)
+
+    async def end(self, life: Life, live: Sequence[Order]) -> None:
+        """Cancel what nobody can tell the outcome of."""
+        since = self.world.wall() - LONG_S
+        unclear = (one for one in live if one.account in self.world.unfenced and one.state in IN_FLIGHT)
+        lost = [one.id for one in unclear if one.updated_at < since and not one.cancel_requested]
+        if lost:
+            await self._change(
+                life,
+                "ends what is unknown",
+                lambda ledger: ledger.request_cancel(lost, self.world.wall(), BY, waive=True),
+            )
 
     def _cancel(self, ledger: Ledger) -> list[Order]:
         entries = [one.id for one in ledger.live_orders() if one.leg is Leg.ENTRY]

@@ -178,7 +178,8 @@ class Life:
     def before_placement(self, order: Order, legs: Sequence[Order]) -> None:
         """No placement without a durable intent: what a power cut would leave now must hold the claim."""
         self.world.sent += 1
-        since, claimed = self.world.halted_since, (order.send_by or 0.0) - WINDOW_S
+        window = WINDOW_S if self.books[order.account].fenced else PATIENCE_S
+        since, claimed = self.world.halted_since, (order.send_by or 0.0) - window
         if since is not None and claimed > since and not is_exit(order):
             self.world.violation(
                 Rule.HALTED, f"{order.leg} {order.id} was claimed {claimed - since:.3f} s later"

@@ -30,7 +30,7 @@ from simulation.world import HIGHEST, LOWEST, Crashes, Rule, Violation, World
 
 TROUBLE_S = 4.0, 9.0  # at least and at most; then all is healthy
 LONG_S = 32.0, 45.0  # what was accepted before such a rest of the machine is too old after it
-REST_S = 120.0  # and so long it may take to come to rest
+REST_S = 400.0  # and so long it may take to come to rest
 FAILURES = frozenset({"actor_failed", "observer_failed", "journal_observer_failed"})
 ALARMS = frozenset({"order.impossible", "account.failed", "order.unprovable"})
 
@@ -160,12 +160,19 @@ class Run:
         with trio.move_on_after(REST_S):
             while calm < 2:
                 await trio.sleep(0.7)
+                await self._end_unprovable()
                 calm = calm + 1 if self._at_rest() else 0
         life = self.sender.life
         if life is None or not life.alive:
             self.world.violation(Rule.RESTLESS, "the daemon does not live")
             return
         judge(self.world, life.store.reader, self.books, self.sender)
+
+    async def _end_unprovable(self) -> None:
+        """Where there is no fence, a human who has looked at the exchange."""
+        life = self.sender.life
+        if self.world.unfenced and life is not None and life.alive and life.daemon is not None:
+            await Human(self.world).end(life, life.store.reader.live_orders())
 
     def _at_rest(self) -> bool:
         life = self.sender.life
@@ -238,7 +245,8 @@ def _logging(world: World, *, verbose: bool) -> Iterator[None]:
             world.note("log", event, **_told(line))
         if event in FAILURES:
             world.violation(Rule.FELL, f"{line.get('actor')} {event}: {sys.exc_info()[1]!r}")
-        if event == "alarm" and line["code"] in ALARMS:
+        unprovable = line.get("code") == "order.unprovable" and line["account"] in world.unfenced
+        if event == "alarm" and line["code"] in ALARMS and not unprovable:
             world.violation(Rule.FELL, f"{line['code']}: {line['detail']}")
         raise structlog.DropEvent
 

@@ -31,7 +31,10 @@ class SimVenue:
         self._opened = False
         kinds = frozenset((OrderType.MARKET, OrderType.LIMIT, OrderType.STOP))
         self.features = Features(
-            order_types=kinds, attached_protection=book.attached, window_s=WINDOW_S, lag_s=LAG_S
+            order_types=kinds,
+            attached_protection=book.attached,
+            window_s=WINDOW_S if book.fenced else None,
+            lag_s=LAG_S,
         )
 
     async def open(self) -> None:
@@ -86,6 +89,8 @@ class SimVenue:
         )
 
     async def ticker(self, symbol: str) -> Ticker:
+        if not self._world.healthy and trio.current_time() < self._book.priceless_until:
+            raise Transient("simulated silence about prices")
         return await self._ask(lambda: Ticker(symbol, self._world.price))
 
     def imposed(self) -> Sequence[tuple[Order, Report]]:

@@ -89,10 +89,11 @@ def _way(book: Book, orders: Sequence[Order]) -> Side | None:
     a stop.
 
     A stop that the exchange ended is not put back behind its back, and legs that it links are its own
-    business. Entries of both ways mix up whose coins are left.
+    business. Where there is no fence a human may have ended stops. Entries of both ways mix up whose coins
+    are left.
     """
     way = Side.BUY if book.lowest >= ZERO else Side.SELL
-    if book.attached or (way is Side.SELL and (book.highest > ZERO or not book.swap)):
+    if book.attached or not book.fenced or (way is Side.SELL and (book.highest > ZERO or not book.swap)):
         return None
     for order in orders:
         if order.leg is Leg.STOP_LOSS and order.state in (State.REJECTED, State.EXPIRED, State.REFUSED):

@@ -48,7 +48,8 @@ class World:
 
     In a wide one more can happen: power fails within a commit and tears what it was writing, the log is
     copied back often, the machine is down for long, an operator interferes, alerts ask for more, and an
-    order fills while it is canceled, which may show later. What only it knows has a source of
+    order fills while it is canceled, which may show later. An exchange may have no fence, forget what has
+    ended, tell no prices for a while, and show coins and positions late. What only it knows has a source of
     chance of its own, `further`, so that a seed found without it is still the same execution.
     """
 
@@ -62,6 +63,7 @@ class World:
         self.crashes = 0
         self.sent = 0  # placements
         self.price = Decimal(100)
+        self.unfenced: set[str] = set()  # accounts whose exchange takes requests however late they come
         self.operated = False  # somebody at the desk may have barred entries
         self.halted_since: float | None = None  # wall time: no entry may be claimed from then on
         self.on_occasion: Callable[[str], None] = lambda _what: None
