@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 
-from fks.domain.errors import Rejected, Transient
+from fks.domain.errors import Misconfigured, Rejected, Transient
 from fks.venues import ccxt_markets, market_table
 from fks.venues.ccxt_session import make_exchange
 from fks.venues.long_lived import LONG_LIVED
@@ -95,6 +95,22 @@ async def test_list_on_disk_without_a_configured_symbol_is_not_used(tmp_path: Pa
         exchange.list(instrument("BTC"), instrument("SOL"))
         async with opened(exchange, Shared(tmp_path), symbols=("SOL/USDT",)) as second:
             assert list(second.markets()) == ["SOL/USDT"]
+
+
+@pytest.mark.real_time
+async def test_a_symbol_that_was_delisted_takes_no_other_down(tmp_path: Path) -> None:
+    both = ("BTC/USDT", "SOL/USDT")
+    async with Exchange("BTC", "SOL").running() as exchange:
+        async with opened(exchange, Shared(tmp_path)):
+            pass
+        exchange.list(instrument("BTC"))
+        async with opened(exchange, Shared(tmp_path), symbols=both) as running:
+            await running.refresh_markets()
+            assert list(running.markets()) == [*both], "it may hold an order"
+        async with opened(exchange, Shared(tmp_path / "other"), symbols=both) as started:
+            assert list(started.markets()) == ["BTC/USDT"]
+        with pytest.raises(Misconfigured, match="binance has no spot market 'SOL/USDT'"):
+            await venue(exchange, Shared(tmp_path / "third"), symbols=("SOL/USDT",)).open()
 
 
 @pytest.mark.real_time

@@ -91,11 +91,9 @@ class CcxtVenue:
     async def open(self) -> None:
         """Load the markets, in a thread of their own, and the clock's offset. Raises Transient or Fatal."""
         loaded = await self._table.get(self._settings.symbols, self._make, self._session.aside)
-        missing = set(self._settings.symbols) - loaded.markets.keys()
-        if missing:
-            where = f"{self._settings.type} has no {self._settings.market} market {min(missing)!r}"
-            raise Misconfigured(f"[exchanges.{self.name}] symbols: {where}")
         self._adopt(loaded)
+        if not self._markets:
+            raise Misconfigured(self._missing(loaded))
         try:
             await self._session.sync_clock()
         except PlacementError as error:
@@ -115,8 +113,16 @@ class CcxtVenue:
     def _adopt(self, loaded: Loaded) -> None:
         self._session.exchange.set_markets_from_exchange(loaded.exchange)
         own = self._settings.symbols
-        self._markets = {one: loaded.markets[one] for one in own} if own else loaded.markets
+        there = {one: loaded.markets[one] for one in own if one in loaded.markets}
+        if len(there) < len(own):  # one that was delisted must not take the others down
+            log.error("market_missing", account=self.name, reason=self._missing(loaded))
+        self._markets = there if own else loaded.markets
         self._loaded = loaded
+
+    def _missing(self, loaded: Loaded) -> str:
+        own = self._settings
+        names = ", ".join(repr(one) for one in own.symbols if one not in loaded.markets)
+        return f"[exchanges.{self.name}] symbols: {own.type} has no {own.market} market {names}"
 
     async def close(self) -> None:
         await self._session.exchange.close()
