@@ -18,7 +18,7 @@ import trio
 from fks.domain.dispatch import is_exit
 from fks.domain.errors import NotSent, Overloaded, Rejected, Throttled, Transient, Unknown
 from fks.domain.messages import Look, Order
-from fks.domain.orders import IN_FLIGHT, State
+from fks.domain.orders import IN_FLIGHT, IllegalTransition, State
 from fks.domain.symbols import SymbolIndex
 from fks.kernel import Restart
 from fks.venues.account import Account, names
@@ -197,12 +197,19 @@ class Exchange:
         self.account.log.error("order_unknown", **names(order), reason=reason)
         await self._mark(order, State.UNKNOWN, reason)
 
-    async def _mark(self, order: Order, state: State, reason: str) -> None:
-        """The ledger sees to the legs that travelled along."""
+    async def _mark(self, order: Order, state: State, reason: str) -> bool:
+        """The ledger sees to the legs that travelled along. False: it has ended meanwhile, with its entry."""
         now = self.account.wall()
-        await self.account.journal.write(
-            lambda ledger: ledger.mark(order.id, state, reason, now, send_by=order.send_by)
-        )
+        try:
+            await self.account.journal.write(
+                lambda ledger: ledger.mark(order.id, state, reason, now, send_by=order.send_by)
+            )
+        except IllegalTransition as error:
+            if not order.attached:
+                raise
+            self.account.log.info("ended_meanwhile", **names(order), reason=str(error))
+            return False
+        return True
 
     async def _again(self, order: Order, no: NotSent) -> None:
         """Provably not on the exchange: the same attempt may be sent again, while it is fresh."""
@@ -331,8 +338,8 @@ class Exchange:
         elif order.attached:
             reason = "its entry is on the exchange, this leg is not"
         account.log.error("order_not_placed", **names(order), then=reason)
-        await self._mark(order, State.REFUSED, reason)
-        await account.alarm("order.not_placed", f"{order.id}: {reason}", order)
+        if await self._mark(order, State.REFUSED, reason):
+            await account.alarm("order.not_placed", f"{order.id}: {reason}", order)
 
     async def _detach(self, leg: Order) -> None:
         """The entry is there, its stop is not: it is sent alone, as soon as the follower has released it."""

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 
 from fakes import FakeVenue
@@ -293,3 +294,18 @@ async def test_our_own_rate_limit_is_no_failure_of_the_exchange(tmp_path: Path) 
         await until(settled(rig, await rig.send(id="a")))
         assert len({order.client_order_id for _, order in venue.placed}) == 1
         assert rig.account.status.get().breaker == 0
+
+
+async def test_a_leg_that_is_looked_up_may_end_meanwhile_with_its_entry(tmp_path: Path) -> None:
+    linked = Features(order_types=frozenset(OrderType), window_s=5.0, lag_s=1.0, attached_protection=True)
+    async with Rig(tmp_path, FakeVenue("open", features=linked)).running() as rig:
+        with structlog.testing.capture_logs() as lines:
+            price = {"order_type": "limit", "price": Decimal(49_000)}
+            alert = await rig.send(id="a", **price, stop_loss=Decimal(48_000))
+            await trio.sleep(3)
+            entry, stop = await rig.orders(alert)
+            assert (entry.state, stop.state) == (State.OPEN, State.SENDING)
+            await rig.journal.write(lambda ledger: ledger.request_cancel([entry.id], 0.0, "test"))
+            await trio.sleep(30)
+        assert [order.state for order in await rig.orders(alert)] == [State.CANCELED, State.CANCELED]
+        assert not [line for line in lines if line["event"] in ("actor_failed", "alarm")]
