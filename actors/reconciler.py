@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 import trio
+from msgspec.structs import replace
 
 from fks.domain.errors import Transient
 from fks.domain.messages import AccountStatus, Look
@@ -98,17 +99,16 @@ class Reconciler:
         book, known = await account.journal.read(
             lambda ledger: (
                 self._book(ledger),
-                frozenset(
-                    one.exchange_order_id
+                {
+                    one.exchange_order_id: order
                     for one in listed
-                    if ledger.order(one.exchange_order_id) or ledger.order(one.client_order_id)
-                ),
+                    if (order := ledger.order(one.exchange_order_id) or ledger.order(one.client_order_id))
+                },
             )
         )
-        foreign, missing = compare_orders(book.live, listed, known)
         moves = moving(before, book, venue.markets())
         drifts = compare_positions(book.amounts, actual, balance, venue.markets(), moves)
-        return Findings(drifts, foreign, missing, moves)
+        return replace(compare_orders(book.live, listed, known), drifts=drifts, moving=moves)
 
     def _book(self, ledger: Reader) -> Book:
         return Book(ledger.live_orders(self.account.name), ledger.positions(self.account.name))
@@ -132,6 +132,8 @@ class Reconciler:
         for order_id in set(found.foreign) - self._foreign:
             account.log.warning("foreign_order", exchange_order_id=order_id)
         self._foreign = set(found.foreign)
+        for order in found.ended:  # the follower asks again, and cancels what rests
+            account.ended.setdefault(order.id, (order, trio.current_time()))
         if found.missing:  # the follower asks for each; here it is only told
             account.log.info("orders_not_listed", orders=list(found.missing))
 

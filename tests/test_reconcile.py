@@ -90,11 +90,13 @@ def test_what_differs_otherwise_than_before_or_moves_now_is_not_sure_yet() -> No
     assert lasting(Findings(), first).unsure
 
 
-def test_foreign_orders_are_told_and_ours_that_are_not_listed() -> None:
+def test_foreign_orders_are_told_and_ours_that_are_not_listed_or_not_to_be() -> None:
+    ended = order("e", state=State.CANCELED, exchange_order_id="x-e")
     ours = order("a", state=State.OPEN, exchange_order_id="x-a")
     lost = order("b", state=State.OPEN, exchange_order_id="x-b")
     listed = [Report(client_order_id=one, exchange_order_id=f"x-{one}", state=State.OPEN) for one in "af"]
-    assert compare_orders([ours, lost], listed, frozenset({"x-a"})) == (("x-f",), ("b",))
+    found = compare_orders([ours, lost], listed, {"x-a": ours, "x-e": ended})
+    assert (found.foreign, found.missing, found.ended) == (("x-f",), ("b",), (ended,))
 
 
 async def test_drift_raises_one_alarm_with_its_numbers_and_is_over_when_it_is_over(tmp_path: Path) -> None:
@@ -310,4 +312,20 @@ async def test_an_alarm_is_reason_to_reconcile_but_a_hundred_alarms_are_one(tmp_
             await trio.sleep(0.01)
         await trio.sleep(3)
         assert lists == before + 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_order_that_rests_although_it_has_ended_here_is_canceled_there(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig, trio.open_nursery() as nursery:
+        await reconciling(rig, nursery)
+        await rig.send(id="a", order_type="limit", price=Decimal(49_000))
+        await trio.sleep(3)
+        order = await rig.only()
+        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], wall(), "test"))
+        await trio.sleep(30)
+        assert (await rig.only()).state is State.CANCELED
+        venue.put(order, State.OPEN)  # as if the answer to its cancel had been somebody's mistake
+        await trio.sleep(120)
+        assert venue.orders[order.client_order_id].state is State.CANCELED
         nursery.cancel_scope.cancel()

@@ -26,7 +26,8 @@ class Drift(Struct, frozen=True):
 class Findings(Struct, frozen=True):
     """`foreign`: open orders that are not ours, by their exchange id; they are left alone.
 
-    `missing`: ours that the exchange does not list as open: to be asked for one by one.
+    `missing`: ours that the exchange does not list as open: to be asked for one by one. `ended`: those that
+    it lists although they have ended here: they may rest there.
     `moving`: symbols of which nothing can be said: their book has moved while the exchange was asked.
     `unsure`: something differs or did, and whether that is a drift is not known yet.
     """
@@ -34,6 +35,7 @@ class Findings(Struct, frozen=True):
     drifts: tuple[Drift, ...] = ()
     foreign: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    ended: tuple[Order, ...] = ()
     moving: frozenset[str] = frozenset()
     unsure: bool = False
 
@@ -105,13 +107,13 @@ def lasting(first: Findings, again: Findings) -> Findings:
     return replace(again, drifts=still, unsure=unsure)
 
 
-def compare_orders(
-    live: Sequence[Order], listed: Sequence[Report], known: frozenset[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Foreign and missing orders. `known`: of the listed, the exchange ids of those that are ours."""
-    foreign = tuple(one.exchange_order_id for one in listed if one.exchange_order_id not in known)
+def compare_orders(live: Sequence[Order], listed: Sequence[Report], known: Mapping[str, Order]) -> Findings:
+    """Foreign, missing and ended orders. `known`: of the listed, those that are ours, by exchange id."""
     there = {one.exchange_order_id for one in listed}
-    missing = tuple(
-        order.id for order in live if order.state in LIVE and order.exchange_order_id not in there
+    return Findings(
+        foreign=tuple(one.exchange_order_id for one in listed if one.exchange_order_id not in known),
+        missing=tuple(
+            order.id for order in live if order.state in LIVE and order.exchange_order_id not in there
+        ),
+        ended=tuple(order for order in known.values() if order.at_rest),
     )
-    return foreign, missing
