@@ -19,6 +19,7 @@ from rig import Rig
 
 BUY, SELL = intent("buy", id="buy"), intent("sell", id="sell")
 CLOSE, CANCEL, PART = intent("close"), intent("cancel"), intent("close", share=Decimal("0.5"))
+SOME = intent("close", amount=Decimal("0.1"))
 FLAT = intent("sell", market_position="flat")
 LESS = intent("sell", reduce_only=True)
 
@@ -34,6 +35,8 @@ LESS = intent("sell", reduce_only=True)
         (CLOSE, [BUY, CLOSE], False),  # the other one waits for what this one needs as well
         (PART, [BUY, LESS], False),  # a way out is not to be lost for a part
         (CANCEL, [LESS], False),
+        (SOME, [LESS], False),
+        (SOME, [BUY], True),
         (PART, [SELL], False),  # on spot that is a way out
         (BUY, [BUY], False),
         (LESS, [BUY], False),  # it has its size from what is before it

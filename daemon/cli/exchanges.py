@@ -19,7 +19,7 @@ NO = "-"
 LEGEND = """\
 client order id: the parameter that carries our order's id; "?": no test has seen it on the wire.
 look-up: how an order is found whose reply was lost. fence: the exchange itself refuses a request that is
-older; without one, an order that cannot be found stays unknown until a human looks.
+older; without one, an order that cannot be found stays unknown until a human, or a close, cancels it.
 """
 
 Cells = dict[str, str]

@@ -30,7 +30,7 @@ _EXITS = {
     "69": "The daemon cannot be reached.",
     "70": "fks cannot go on: a defect, a damaged journal, an address it cannot listen on.",
     "77": "Another daemon holds this journal.",
-    "78": "The configuration or the journal's schema cannot be used.",
+    "78": "The configuration, the state directory or the journal's schema cannot be used.",
     "130": "Interrupted.",
 }
 _SIGNALS = {

@@ -161,7 +161,7 @@ SECTIONS: dict[str, tuple[Family, ...]] = {
             "type",
             "mode",
         ),
-        _gauge("account_ready", "exchange", "1 when entries may go to the account", "account"),
+        _gauge("account_ready", "exchange, reconciler", "1 when entries may go to the account", "account"),
         _gauge("account_reachable", "exchange", "1 when its exchange answered the last request", "account"),
         _gauge(
             "account_failed",
