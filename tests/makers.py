@@ -1,10 +1,13 @@
 """Small factories for tests of the pure core: everything has a harmless default."""
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from fks.domain import book
 from fks.domain.alerts import Action, Alert
-from fks.domain.messages import Exposure, Intent, Market, Order, Position, TradingState
+from fks.domain.gate import GateRules, Indexes, identify, validate
+from fks.domain.messages import Exposure, Fill, Intent, Market, NewAlert, Order, Position, TradingState
 from fks.domain.orders import Leg, OrderType, Side
 from fks.domain.venue import Features
 from fks.domain.view import View
@@ -89,3 +92,21 @@ def view(of: Market | None = None, **fields: Any) -> View:
         "equity": Decimal(100_000),
     }
     return View(market=of or market(), **{**defaults, **fields})
+
+
+def admit(
+    headers: Mapping[str, str], body: bytes, rules: GateRules, indexes: Indexes, now: float
+) -> NewAlert:
+    """The alert in `body`, ready for the ledger. Raises Denied, or Refusal naming the field at fault."""
+    sender, read = identify(headers, body, rules.secrets, now)
+    return validate(read, sender, rules, indexes, now)
+
+
+def fold(fills: Iterable[tuple[Order, Fill]]) -> dict[tuple[str, str], Position]:
+    """Every position, by account and symbol, from all fills in the order of their recording."""
+    positions: dict[tuple[str, str], Position] = {}
+    for order, fill in fills:
+        key = (order.account, order.symbol)
+        position = positions.get(key) or Position(account=order.account, symbol=order.symbol)
+        positions[key] = book.apply(position, order.side, fill, *book.currencies(order.symbol))
+    return positions

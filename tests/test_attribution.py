@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fks.domain.attribution import Attribution
-from fks.domain.book import fold, total
+from fks.domain.book import total
 from fks.domain.messages import Fill, Position
 from fks.domain.orders import Leg, Side
 from fks.domain.trades import Execution, RoundTrips
-from makers import order
+from makers import fold, order
 
 STEPS = st.lists(
     st.tuples(

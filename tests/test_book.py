@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from fks.domain import book
 from fks.domain.messages import Fill, Order, Position, Report, Trade
 from fks.domain.orders import IllegalTransition, OrderType, Side, State
+from makers import fold
 
 D = Decimal
 numbers = st.decimals("0.001", "100000", places=3)
@@ -115,7 +116,7 @@ def test_cash_is_what_the_book_says(done: list[tuple[Side, Fill]]) -> None:
 
 @given(st.lists(executions, max_size=8))
 def test_fold_is_apply_repeated(done: list[tuple[Side, Fill]]) -> None:
-    folded = book.fold((order(side=side), one) for side, one in done)
+    folded = fold((order(side=side), one) for side, one in done)
     assert folded.get(("paper", "BTC/USDT"), Position(account="paper", symbol="BTC/USDT")) == after(*done)
 
 

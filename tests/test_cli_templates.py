@@ -14,11 +14,11 @@ from fks.cli.messages import NAMES, text
 from fks.cli.pine import script
 from fks.cli.samples import filled
 from fks.domain import dialects
-from fks.domain.gate import GateRules, admit
+from fks.domain.gate import GateRules
 from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
 from fks.domain.settings import AccountSettings, Settings, WebhookSecret, WebhookSettings
-from makers import dec
+from makers import admit, dec
 
 PAPER = Settings(exchanges={"paper": AccountSettings(type="paper", prices={"BTC/USDT": dec(50000)})})
 ODD = "quo\"te\\and'more"

@@ -20,10 +20,11 @@ from click.testing import CliRunner
 from cli_daemon import Daemon
 from fks.cli import main
 from fks.cli.demo import free_address, prepare
-from fks.domain.gate import GateRules, admit
+from fks.domain.gate import GateRules
 from fks.infra import config
 from fks.infra.config import Loaded
 from fks.ledger import JournalLocked
+from makers import admit
 
 ORDER = {"id": "q1", "symbol": "BTC/USDT", "leg": "entry", "state": "filled", "amount": "0.01"}
 FILL = {"order_id": "q1", "trade_id": "t1", "price": "50010", "amount": "0.01"}

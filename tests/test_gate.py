@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fks.domain.auth import Denied, OutOfScope, sign
 from fks.domain.errors import Refusal
-from fks.domain.gate import GateRules, admit, gate_rules
+from fks.domain.gate import GateRules, gate_rules
 from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
 from fks.domain.settings import (
@@ -24,7 +24,7 @@ from fks.domain.settings import (
     WebhookSettings,
 )
 from fks.domain.symbols import SymbolIndex
-from makers import NOW, market
+from makers import NOW, admit, market
 
 SECRET = Secret("canary-0f1e2d3c4b5a")
 INDEX = SymbolIndex({"BTC/USDT": market()}, {})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dialect_cases import body
 from fks.domain.auth import Denied, sign
 from fks.domain.errors import Refusal
-from fks.domain.gate import GateRules, admit
+from fks.domain.gate import GateRules
 from fks.domain.ids import RESEND_S
 from fks.domain.messages import NewAlert, Verdict
 from fks.domain.secret import Secret
@@ -18,7 +18,7 @@ from fks.domain.settings import WebhookSecret, WebhookSettings
 from fks.infra.ledger_sqlite import SqliteStore
 from ledger_cases import do
 from ledger_fixtures import fixture_path, fixture_store  # noqa: F401 - fixtures
-from makers import NOW
+from makers import NOW, admit
 
 SECRET = Secret("canary-0f1e2d3c4b5a")
 ACCOUNTS = frozenset({"paper", "binance"})

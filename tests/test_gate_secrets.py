@@ -7,12 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from fks.domain.errors import Refusal
-from fks.domain.gate import admit
 from fks.domain.masking import Masker
 from fks.domain.messages import NewAlert
 from fks.domain.secret import Secret
 from fks.domain.settings import StrategySettings
-from makers import NOW
+from makers import NOW, admit
 from test_gate import GOOD, INDEX, SECRET, TREND, post, routed, rules, send
 
 KNOWN = replace(rules(), known=Masker([SECRET]))

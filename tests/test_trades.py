@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fks.domain.book import fold
 from fks.domain.messages import Fill
 from fks.domain.orders import Side
 from fks.domain.trades import Execution, RoundTrip, TripQuery, round_trips
-from makers import order
+from makers import fold, order
 
 D = Decimal
 

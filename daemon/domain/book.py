@@ -154,13 +154,3 @@ def _trade(position: Position, amount: Decimal, price: Decimal) -> Position:
     turned = (after > ZERO) != (held > ZERO)
     average = ZERO if after == ZERO else price if turned else position.average
     return replace(position, amount=after, average=average, realized=EXACT.add(position.realized, gain))
-
-
-def fold(fills: Iterable[tuple[Order, Fill]]) -> dict[tuple[str, str], Position]:
-    """Every position, by account and symbol, from all fills in the order of their recording."""
-    positions: dict[tuple[str, str], Position] = {}
-    for order, fill in fills:
-        key = (order.account, order.symbol)
-        position = positions.get(key) or Position(account=order.account, symbol=order.symbol)
-        positions[key] = apply(position, order.side, fill, *currencies(order.symbol))
-    return positions

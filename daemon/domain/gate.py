@@ -74,14 +74,6 @@ Body = dialects.Message | Refusal
 """What was read of a body, or what is wrong with it: only an authentic sender is told."""
 
 
-def admit(
-    headers: Mapping[str, str], body: bytes, rules: GateRules, indexes: Indexes, now: float
-) -> NewAlert:
-    """The alert in `body`, ready for the ledger. Raises Denied, or Refusal naming the field at fault."""
-    sender, read = identify(headers, body, rules.secrets, now)
-    return validate(read, sender, rules, indexes, now)
-
-
 def identify(
     headers: Mapping[str, str], body: bytes, secrets: Sequence[WebhookSecret], now: float
 ) -> tuple[Sender, Body]:

@@ -6,10 +6,11 @@ from itertools import count
 
 from fks.domain.auth import Denied
 from fks.domain.errors import Refusal
-from fks.domain.gate import GateRules, admit
+from fks.domain.gate import GateRules
 from fks.domain.secret import Secret
 from fks.domain.settings import WebhookSecret, WebhookSettings
 from fuzz.bodies import Bodies
+from makers import admit
 
 SECRET = Secret("a-secret-for-the-fuzzer-24-bytes")
 _SIGNED = 0.8  # the reader of an alert comes behind the check of who sent it
