@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 import trio
+from msgspec.structs import replace
 
 from fks.domain import protection, sizing
 from fks.domain.errors import PlacementError, Rejected, Transient
@@ -44,6 +45,7 @@ class Follower:
     _busy: set[str] = field(init=False, default_factory=set)  # orders that a task works on
     _asked: dict[str, float] = field(init=False, default_factory=dict)
     _unseen: dict[str, float] = field(init=False, default_factory=dict)  # since when it shows nowhere
+    _answered: dict[str, float] = field(init=False, default_factory=dict)  # since when its cancel is
     _tried: dict[str, float] = field(init=False, default_factory=dict)  # when its cancel was last sent
     _less: dict[str, float] = field(init=False, default_factory=dict)  # closes: since when too little shows
     _unlisted: set[str] = field(init=False, default_factory=set)  # symbols that an alarm was raised for
@@ -76,7 +78,7 @@ class Follower:
             changed = await self._wait(YOUNG_S if live or self.account.ended else OLD_S)
 
     def _care(self, live: Sequence[Order], *, changed: bool) -> None:
-        for times in (self._asked, self._unseen, self._tried, self._less):
+        for times in (self._asked, self._unseen, self._answered, self._tried, self._less):
             for over in times.keys() - {one.id for one in live}:
                 del times[over]
         free = [order for order in live if order.state in LIVE and order.id not in self._busy]
@@ -108,6 +110,9 @@ class Follower:
             account.called("open_orders", "ok", began)
             filled = {one.exchange_order_id: one.filled for one in listed}
             changed = [one for one in due if filled.get(one.exchange_order_id or "") != one.filled]
+            for one in due:
+                if one.exchange_order_id in filled:
+                    self._unseen.pop(one.id, None)
         self._asked.update((order.id, trio.current_time()) for order in due)
         self._busy.difference_update(order.id for order in due)
         for order in changed:
@@ -140,6 +145,7 @@ class Follower:
         try:
             report = await self.account.find(order)
         except Transient as error:
+            self._unseen.pop(order.id, None)  # it counts while every look-up is answered
             self.account.log.warning("look_up_failed", **names(order), reason=str(error))
             return
         if report is None:
@@ -149,15 +155,15 @@ class Follower:
         await self.account.settle([(order, report)])
 
     async def _miss(self, order: Order) -> None:
-        """It was open and shows nowhere: exchanges forget what has ended. Not believed at once, and when it
-        was not ours to end, a human is told; what it has filled after all is still looked for.
+        """It was open and shows nowhere: exchanges forget what has ended. Not believed at once, and when no
+        cancel of ours has been answered, a human is told; what it has filled after all is still looked for.
         """
         now, lag = trio.current_time(), self.account.venue.features.lag_s
-        since = self._unseen.setdefault(order.id, now)
-        if now < since + (lag if order.cancel_requested else GONE_S):
+        since, answered = self._unseen.setdefault(order.id, now), self._answered.get(order.id)
+        if now < (since + GONE_S if answered is None else max(since, answered) + lag):
             return
         reason = "the exchange shows nothing of it any more"
-        if not order.cancel_requested:
+        if answered is None:
             await self.account.alarm("order.vanished", f"{order.leg} in {order.symbol}: {reason}", order)
         gone = Report(
             client_order_id=order.client_order_id,
@@ -183,7 +189,7 @@ class Follower:
         """It is in doubt until this is answered; a fill that shows is one more reason to look."""
         ended = self.account.ended
         doubt = ended[order.id]
-        if await self.account.look_again(order) is Late.UNSURE:
+        if await self.account.look_again(order) in (Late.UNSURE, Late.RESTS):
             ended[order.id] = order, trio.current_time()
         elif ended[order.id] is doubt:
             del ended[order.id]
@@ -197,9 +203,12 @@ class Follower:
         except PlacementError as error:
             account.called("cancel", type(error).__name__.lower(), began, ok=isinstance(error, Rejected))
             account.log.info("cancel_unproven", **names(order), reason=str(error))
-            report = None
+            report, answered = None, isinstance(error, Rejected)
         else:
             account.called("cancel", "ok", began)
+            answered = True
+        if answered:
+            self._answered.setdefault(order.id, trio.current_time())
         if report is None:
             await self._ask(order)
         else:
@@ -236,24 +245,22 @@ class Follower:
         watch = protection.needs_mark(live) and not account.venue.features.oco
         mark = await account.quotes.last(symbol, MARK_AGE_S) if watch else None
         booked = next((one.amount for one in positions if one.symbol == symbol), ZERO)
-        close = protection.due_close(live)
-        position = await self._closable(close, market, booked, doubtful) if close else booked
-        if position is None:
-            return
-        steps = protection.next_steps(
-            live,
-            _families(live, known),
-            {order.parent: known[order.parent] for order in live if order.parent in known},
-            protection.Ground(
-                step=market.amount_step,
-                minimum=sizing.minimum(market, mark or live[0].reference_price),
-                booked=booked,
-                position=position,
-                mark=mark,
-                oco=account.venue.features.oco,
-                shares=shares,
-            ),
+        ground = protection.Ground(
+            step=market.amount_step,
+            minimum=sizing.minimum(market, mark or live[0].reference_price),
+            booked=booked,
+            position=booked,
+            mark=mark,
+            oco=account.venue.features.oco,
+            shares=shares,
         )
+        if (close := protection.due_close(live)) is not None:
+            measured = await self._measured(close, market, ground, doubtful)
+            if measured is None:
+                return
+            ground = measured
+        parents = {order.parent: known[order.parent] for order in live if order.parent in known}
+        steps = protection.next_steps(live, _families(live, known), parents, ground)
         if steps.refuse is not None:
             await self._refuse(steps.refuse)
         elif steps:
@@ -266,27 +273,29 @@ class Follower:
             detail = f"{symbol} is not among the account's markets any more: see to its position by hand"
             await self.account.alarm("market.gone", detail)
 
-    async def _closable(
-        self, close: Order, market: Market, booked: Decimal, doubtful: bool
-    ) -> Decimal | None:
-        """What a close may close; None: to be asked again.
+    async def _measured(
+        self, close: Order, market: Market, ground: protection.Ground, doubtful: bool
+    ) -> protection.Ground | None:
+        """With the position that the exchange shows, for the close that is next; None: to be asked again.
 
         What was filled, or freed by a cancel, a moment ago may not show yet, neither there nor here: while
-        there is less than the book says, the exchange is given the time that its look-ups may lag behind, and
-        more where an order that has ended is `doubtful`.
+        there is less for it than the book says, the exchange is given the time that its look-ups may lag
+        behind. So it is with nothing at all while an order that has ended is `doubtful`, and longer.
         """
         try:
-            there = await self._there(market, booked)
+            there = await self._there(market, ground.booked)
         except Transient as error:
             self.account.log.warning("close_postponed", **names(close), reason=str(error))
             return None
-        if abs(there) >= abs(booked) and there * booked >= 0:
-            return there
+        shown = replace(ground, position=there)
+        enough = protection.to_close(close, shown) or not doubtful
+        if enough and protection.to_close(close, shown) >= protection.to_close(close, ground):
+            return shown
         now, lag = trio.current_time(), self.account.venue.features.lag_s
         since = self._less.setdefault(close.id, now)
         if now >= since + (max(lag, DOUBT_S) if doubtful else lag):
-            return there
-        self.account.log.info("close_postponed", **names(close), reason=f"{there} shows of {booked}")
+            return shown
+        self.account.log.info("close_postponed", **names(close), reason=f"{there} shows of {ground.booked}")
         return None
 
     async def _there(self, market: Market, booked: Decimal) -> Decimal:
@@ -304,9 +313,12 @@ class Follower:
         detail = f"{close.symbol}: the book has a position to close, the exchange shows none"
         await self.account.alarm("close.nothing", detail, close)
         now = self.account.wall()
-        await self.account.journal.write(
-            lambda ledger: ledger.mark(close.id, State.REFUSED, f"close.nothing: {detail}", now)
-        )
+        try:
+            await self.account.journal.write(
+                lambda ledger: ledger.mark(close.id, State.REFUSED, f"close.nothing: {detail}", now)
+            )
+        except IllegalTransition as error:  # canceled meanwhile
+            self.account.log.info("step_outdated", reason=str(error))
 
     async def _carry_out(self, steps: protection.Steps) -> None:
         now = self.account.wall()

@@ -6,6 +6,7 @@ At start, on a schedule, and whenever the account can be reached again after it 
 time no entry goes: what the journal believes may have been closed by hand meanwhile.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,6 +24,7 @@ from fks.ledger import Reader
 from fks.venues.account import Account
 
 EVERY_S = 60.0
+TELL_S = 60.0  # entries may wait so long before it is an alarm
 AGAIN_S = 5.0  # a difference must still be there: a fill may have been under way
 
 OnDrift = Callable[[str, str, float], None]
@@ -42,6 +44,8 @@ class Reconciler:
     on_ready: Callable[[], object] = lambda: None  # from now on entries may go
     _drifts: dict[str, Drift] = field(init=False, default_factory=dict)  # reported, not over
     _returns: int | None = field(init=False, default=None)  # of the exchange, before the last comparison
+    _waits_since: float = field(init=False, default=math.inf)  # entries, for a comparison
+    _told: bool = field(init=False, default=False)  # of that
     _foreign: set[str] = field(init=False, default_factory=set)
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)
 
@@ -78,17 +82,31 @@ class Reconciler:
                     found = lasting(found, await self._compare())
             except Transient as error:
                 account.log.warning("reconcile_postponed", reason=str(error))
-                if _awaited(account.status.get()):
-                    account.tell(reason=f"entries wait until the book is held against the exchange: {error}")
+                await self._tell_waiting(str(error))
                 return
             await self._report(found)
             self._returns = began.returns
             account.tell(reconciled_at=account.wall(), foreign=len(found.foreign))
             # Where it was not awaited when it began, orders may have been in flight meanwhile.
-            if _awaited(began) and not found.unsure and _awaited(account.status.get()):
+            if found.unsure:
+                await self._tell_waiting("positions differ from the book, each time otherwise")
+            elif _awaited(began) and _awaited(account.status.get()):
                 account.tell(ready=True, reason="")
                 account.log.info("account_ready")
+                self._waits_since, self._told = math.inf, False
                 self.on_ready()
+
+    async def _tell_waiting(self, why: str) -> None:
+        """In the status at once, and after a while an alarm: an account without entries is easily missed."""
+        account, now = self.account, trio.current_time()
+        if not _awaited(account.status.get()):
+            return
+        reason = f"entries wait until the book is held against the exchange: {why}"
+        account.tell(reason=reason)
+        self._waits_since = min(self._waits_since, now)
+        if now >= self._waits_since + TELL_S and not self._told:
+            self._told = True
+            await account.alarm("account.not_ready", reason)
 
     async def _compare(self) -> Findings:
         account, venue = self.account, self.account.venue
@@ -103,6 +121,7 @@ class Reconciler:
                     one.exchange_order_id: order
                     for one in listed
                     if (order := ledger.order(one.exchange_order_id) or ledger.order(one.client_order_id))
+                    and order.account == account.name
                 },
             )
         )

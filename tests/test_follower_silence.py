@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from fakes import ETH, FakeVenue
+from fks.domain.errors import NotSent
 from fks.domain.messages import Balance, Market, Order
 from fks.domain.orders import Leg, State
 from fks.domain.settings import RiskSettings
@@ -142,7 +143,7 @@ async def test_a_market_that_is_gone_takes_nobody_else_down(
         assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
 
 
-async def test_what_rests_on_the_exchange_after_its_end_is_canceled_there(tmp_path: Path) -> None:
+async def test_a_stop_that_shows_again_is_left_there_told_of_and_followed(tmp_path: Path) -> None:
     venue = FakeVenue()
     async with Rig(tmp_path, venue).running() as rig:
         stop = await protected(rig)
@@ -151,4 +152,74 @@ async def test_what_rests_on_the_exchange_after_its_end_is_canceled_there(tmp_pa
         assert (await one(rig, Leg.STOP_LOSS)).state is State.CANCELED
         venue.orders[stop.client_order_id] = hidden
         await trio.sleep(60)
-        assert venue.orders[stop.client_order_id].state is State.CANCELED
+        assert venue.orders[stop.client_order_id].state is State.OPEN, "it guards the position"
+        venue.put(stop, State.FILLED)
+        await trio.sleep(60)
+        assert (await one(rig, Leg.STOP_LOSS)).filled == AMOUNT
+        codes = ["order.vanished", "position.unprotected", "order.revived", "order.filled_late"]
+        assert alarms(rig) == codes
+
+
+async def test_two_moments_of_silence_far_apart_end_nothing(tmp_path: Path) -> None:
+    """Also of many orders, which are followed with one list."""
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        for n in range(25):
+            await rig.send(id=f"a{n}", amount=AMOUNT, stop_loss=Decimal(48_000))
+        await trio.sleep(200)
+        for _ in range(3):
+            hidden, venue.orders = venue.orders, {}
+            await trio.sleep(20)
+            venue.orders = hidden
+            await trio.sleep(140)
+        stops = [order for order in await rig.orders() if order.leg is Leg.STOP_LOSS]
+        assert {stop.state for stop in stops} == {State.OPEN}
+        assert alarms(rig) == []
+
+
+async def test_silence_counts_only_while_every_look_up_is_answered(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with Rig(tmp_path, venue).running() as rig:
+        stop = await protected(rig)
+        hidden = venue.orders.pop(stop.client_order_id)
+        await trio.sleep(30)
+        venue.down_until = trio.current_time() + 150
+        await trio.sleep(170)
+        venue.orders[stop.client_order_id] = hidden
+        await trio.sleep(60)
+        assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
+        assert alarms(rig) == []
+
+
+class Deaf(FakeVenue):
+    """No cancel reaches it."""
+
+    async def cancel(self, order: Order) -> None:
+        raise NotSent("connection refused")
+
+
+async def test_a_cancel_that_was_not_answered_proves_no_end(tmp_path: Path) -> None:
+    venue = Deaf()
+    async with Rig(tmp_path, venue).running() as rig:
+        stop = await protected(rig)
+        hidden = venue.orders.pop(stop.client_order_id)
+        await rig.send(id="b", action="close", amount=None)
+        await trio.sleep(60)
+        venue.orders[stop.client_order_id] = hidden
+        assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
+        assert (await one(rig, Leg.CLOSE)).state is State.PLANNED
+
+
+async def test_a_close_waits_for_what_an_entry_that_it_has_canceled_may_show_late(tmp_path: Path) -> None:
+    venue = FakeVenue("open")
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", amount=AMOUNT, order_type="limit", price=Decimal(49_000))
+        await trio.sleep(3)
+        (entry,) = await rig.orders()
+        await rig.send(id="b", action="close", amount=None)
+        await trio.sleep(0.7)
+        assert (await one(rig, Leg.ENTRY)).state is State.CANCELED
+        venue.put(entry, State.CANCELED, AMOUNT)  # it had filled
+        await trio.sleep(20)
+        close = await one(rig, Leg.CLOSE)
+        assert (close.state, close.filled) == (State.FILLED, AMOUNT)

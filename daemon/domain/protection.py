@@ -151,9 +151,9 @@ def _close_steps(closes: Sequence[Order], live: Sequence[Order], ground: Ground)
     first = closes[0]
     if others := _ahead(first, live):
         return Steps(cancel=tuple(order.id for order in others if not order.cancel_requested))
-    if amount := _to_close(first, ground):
+    if amount := to_close(first, ground):
         return Steps(release=((first.id, amount),))
-    if _to_close(first, replace(ground, position=ground.booked)):
+    if to_close(first, replace(ground, position=ground.booked)):
         return Steps(refuse=first)
     return Steps(cancel=(first.id,))  # what was canceled had closed it already
 
@@ -173,7 +173,8 @@ def _ahead(close: Order, live: Sequence[Order]) -> list[Order]:
     return [one for one in live[: live.index(close)] if not whose or one.strategy == whose]
 
 
-def _to_close(close: Order, ground: Ground) -> Decimal:
+def to_close(close: Order, ground: Ground) -> Decimal:
+    """How much of the position the close is for; 0 also of one that looks the other way."""
     position = ground.held_by(close.strategy) if close.strategy else ground.position
     way = Side.SELL if position > 0 else Side.BUY
     return floor_to(abs(position), ground.step) if close.side is way else ZERO

@@ -103,7 +103,9 @@ def lasting(first: Findings, again: Findings) -> Findings:
     """
     known = {one.symbol: one.difference for one in first.drifts}
     still = tuple(one for one in again.drifts if known.get(one.symbol) == one.difference)
-    unsure = still != again.drifts or not again.moving.isdisjoint(known)
+    # What others do in markets of which nothing is booked says nothing of the book.
+    changed = any(one.booked and one not in still for one in again.drifts)
+    unsure = changed or not again.moving.isdisjoint(known)
     return replace(again, drifts=still, unsure=unsure)
 
 

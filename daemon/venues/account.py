@@ -34,6 +34,7 @@ class Late(Enum):
 
     OVER = auto()  # how it ended, with all that it has filled
     NOWHERE = auto()
+    RESTS = auto()  # it is open there
     UNSURE = auto()  # no answer, or not the last one
 
 
@@ -136,29 +137,44 @@ class Account:
         return report
 
     async def look_on(self, order: Order) -> None:
-        """After what ended without a proof: should it show after all, it is canceled on the exchange, and a
-        fill of it is recorded.
+        """After what ended without a proof: should it rest after all, it is canceled on the exchange if that
+        was asked for, else told of. A fill of it is recorded.
         """
         until = trio.current_time() + LOOK_ON_S
-        while trio.current_time() < until:
-            await trio.sleep(LOOK_ON_EVERY_S)
-            if await self.look_again(order) is Late.OVER:
-                return
+        with self.spared(**names(order)):
+            while trio.current_time() < until:
+                await trio.sleep(LOOK_ON_EVERY_S)
+                seen = await self.look_again(order)
+                if seen is Late.RESTS and not await self._asked_to_cancel(order):
+                    told = f"{order.leg} in {order.symbol} rests on the exchange after all"
+                    then = "cancel it there, or leave it: what it fills is recorded"
+                    await self.alarm("order.revived", f"{told}: {then}", order)
+                if seen in (Late.OVER, Late.RESTS):
+                    return  # what rests is followed to its end with all that ended short
 
     async def look_again(self, order: Order) -> "Late":
-        """What the exchange shows of an order that has ended here. One that rests there is canceled."""
+        """What the exchange shows of an order that has ended here. One that rests there is canceled if that
+        was asked for; another may be a stop that still guards its position.
+        """
         try:
             report = await self.find(order)
             if report is None:
                 return Late.NOWHERE
             await self.settle([(order, report)])
-            if report.state in LIVE:
+            if report.state in LIVE and await self._asked_to_cancel(order):
                 await self.venue.cancel(order)
         except (Transient, PlacementError) as error:
             self.log.warning("look_up_failed", **names(order), reason=str(error))
             return Late.UNSURE
-        over = report.state in ENDED_SHORT or (report.state is State.FILLED and report.filled > ZERO)
-        return Late.OVER if over else Late.UNSURE
+        if report.state in LIVE:
+            self.ended.setdefault(order.id, (order, trio.current_time()))
+            return Late.RESTS
+        unsure = report.state is State.FILLED and report.filled <= ZERO
+        return Late.UNSURE if unsure else Late.OVER
+
+    async def _asked_to_cancel(self, order: Order) -> bool:
+        known = await self.journal.read(lambda ledger: ledger.order(order.id))
+        return known is not None and known.cancel_requested
 
     async def recall(self) -> None:
         """Nobody may have looked again at what has ended just before this life began."""
