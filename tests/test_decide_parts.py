@@ -81,3 +81,11 @@ def test_a_close_of_an_amount_ends_what_may_still_fill() -> None:
     known = view(exposure=exposure(live=(order("e", state=State.OPEN),)))
     assert decide(intent("close", amount=dec(1)), known, Rules()).cancel == ("e",)
     assert refusal(intent("close", amount=dec(1)), view()) == "close.nothing"
+
+
+@pytest.mark.parametrize("size", [{"amount": dec("0.4")}, {"share": dec("0.5")}])
+def test_who_says_that_he_is_flat_closes_all_of_it(size: dict[str, Decimal]) -> None:
+    """A strategy names its order's contracts, which need not be all that is held here."""
+    known = view(market(SWAP), position=dec(2), exposure=exposure({SWAP: dec(2)}))
+    (close,) = planned(intent("close", symbol=SWAP, market_position=" Flat ", **size), known)
+    assert (close.leg, close.amount) == (Leg.CLOSE, dec(2))

@@ -76,6 +76,11 @@ class Alert(Struct, frozen=True, kw_only=True):
     bar_time: str | None = None
     comment: str | None = None
 
+    @property
+    def ends_flat(self) -> bool:
+        """Whether its strategy holds nothing after it: that closes everything, whatever size it names."""
+        return (self.market_position or "").strip().lower() == "flat"
+
 
 _TEXT_LIMIT = 200
 _DEEPEST = 16  # levels of nesting; an alert has three
@@ -175,8 +180,8 @@ def parse_alert(raw: dict[str, Any]) -> Alert:
 
 def _check_null(raw: dict[str, Any], alert: Alert) -> None:
     """Null is absent, but whoever says that his order's size is null does not ask for the configured one."""
-    flat = (alert.market_position or "").strip().lower() == "flat"  # it ends a position: no size is asked for
-    if flat or alert.action not in (Action.BUY, Action.SELL) or any(getattr(alert, name) for name in _SIZES):
+    opens = alert.action in (Action.BUY, Action.SELL) and not alert.ends_flat  # else no size is asked for
+    if not opens or any(getattr(alert, name) for name in _SIZES):
         return
     for name in _SIZES:
         if name in raw:

@@ -136,11 +136,12 @@ def _check_side(alert: Alert, opened_by: Side, symbol: str) -> None:
 
 def _part(alert: Alert, known: View) -> Decimal | None:
     """How much of the position a close asks for; None: all of it, also when it is less than asked for."""
+    if strategy.ends_all(alert):
+        return None
     if alert.amount is not None:
         held = floor_to(abs(_held(known)), known.market.amount_step)
         return alert.amount if alert.amount < held else None
-    share = alert.share or 1
-    return abs(_held(known)) * share if share < 1 else None
+    return abs(_held(known)) * (alert.share or 1)
 
 
 def _close_part(intent: Intent, part: Decimal, view: View, rules: Rules) -> Planned:
