@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fks.domain import risk, risk_bounds, risk_entry, shares, sizing, strategy
+from fks.domain import exits, risk, risk_bounds, risk_entry, shares, sizing, strategy
 from fks.domain.alerts import Action, Alert
 from fks.domain.errors import Refusal
 from fks.domain.making import check_amount, check_minimum, make_order, on_grid, protection_of
@@ -135,13 +135,17 @@ def _check_side(alert: Alert, opened_by: Side, symbol: str) -> None:
 
 
 def _part(alert: Alert, known: View) -> Decimal | None:
-    """How much of the position a close asks for; None: all of it, also when it is less than asked for."""
+    """How much of the position a close asks for; None: all of it, also when what other exits leave of it is
+    no more than asked for: such a close ends them, and then measures.
+    """
     if strategy.ends_all(alert):
         return None
-    if alert.amount is not None:
-        held = floor_to(abs(_held(known)), known.market.amount_step)
-        return alert.amount if alert.amount < held else None
-    return abs(_held(known)) * (alert.share or 1)
+    held = _held(known)
+    if held == 0 and alert.amount is None:
+        return ZERO  # a share of nothing is refused, whatever may fill yet
+    left = floor_to(exits.left(held, known), known.market.amount_step)
+    asked = left * (alert.share or 1) if alert.amount is None else alert.amount
+    return asked if asked < left else None
 
 
 def _close_part(intent: Intent, part: Decimal, view: View, rules: Rules) -> Planned:
