@@ -21,6 +21,8 @@ BUY, SELL = intent("buy", id="buy"), intent("sell", id="sell")
 CLOSE, CANCEL, PART = intent("close"), intent("cancel"), intent("close", share=Decimal("0.5"))
 SOME = intent("close", amount=Decimal("0.1"))
 FLAT = intent("sell", market_position="flat")
+SOME_FLAT = intent("close", amount=Decimal("0.1"), market_position="Flat")
+SOLD_FLAT = intent("sell", amount=Decimal("0.1"), market_position="flat")
 LESS = intent("sell", reduce_only=True)
 
 
@@ -37,6 +39,8 @@ LESS = intent("sell", reduce_only=True)
         (CANCEL, [LESS], False),
         (SOME, [LESS], False),
         (SOME, [BUY], True),
+        (SOME_FLAT, [LESS], True),  # it closes everything, whatever amount it brings
+        (SOLD_FLAT, [LESS], True),
         (PART, [SELL], False),  # on spot that is a way out
         (BUY, [BUY], False),
         (LESS, [BUY], False),  # it has its size from what is before it
