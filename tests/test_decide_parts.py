@@ -138,3 +138,11 @@ def test_a_fill_that_only_the_exchange_shows_is_not_taken_off_twice(symbol: str)
     there = {"total_base": dec(2), "free_base": dec(2)} if symbol == SPOT else {"position": dec(2)}
     (part,) = planned(intent("close", amount=dec(1)), view(market(symbol), exposure=known, **there))
     assert (part.leg, part.amount) == (Leg.ENTRY, dec(1))
+
+
+def test_a_part_takes_nothing_of_its_alert_that_is_for_entries() -> None:
+    unused = {"time_in_force": "day", "margin_mode": "?", "leverage": 5, "post_only": True}
+    known = view(market(SWAP), position=dec(2), exposure=exposure({SWAP: dec(2)}))
+    (part,) = planned(intent("close", amount=dec(1), trail_percent=dec(1), **unused), known)
+    assert (part.time_in_force, part.margin_mode, part.leverage) == (None, None, None)
+    assert (part.post_only, part.trail_percent) == (False, None)

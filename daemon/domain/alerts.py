@@ -274,7 +274,8 @@ _READERS: dict[str, Callable[[str, object], object]] = {
         ("amount", "notional", "percent", "price", "stop_price", "trail_percent", "share", "max_lag"),
         _positive,
     ),
-    **dict.fromkeys(("action", "order_type", "time_in_force", "margin_mode", "position_side"), _word),
+    **dict.fromkeys(("action", "order_type", "time_in_force", "position_side"), _word),
+    "margin_mode": lambda name, value: "cross" if _word(name, value) == "crossed" else _word(name, value),
     **dict.fromkeys(("id", "order_id", "bar_time"), _text),
 }
 
@@ -287,13 +288,11 @@ def _check_shape(alert: Alert) -> None:
             raise Refusal("alert.schema", f"{name} must be 1 to {_TEXT_LIMIT} printable characters", name)
     if alert.confidence is not None and not 0 <= alert.confidence <= 1:
         raise Refusal("alert.number", "confidence must be between 0 and 1", "confidence")
-    for name, words in _WORDS.items():
-        if getattr(alert, name) not in (None, *words):
-            raise Refusal("alert.schema", f"{name} is one of {', '.join(words)}", name)
     sizes = [name for name in _SIZES if getattr(alert, name) is not None]
     if len(sizes) > 1:
         raise Refusal("alert.schema", f"give one of {' and '.join(sizes)}, not both", sizes[1])
-    if alert.action in (Action.BUY, Action.SELL):
+    if alert.action in (Action.BUY, Action.SELL) and not alert.ends_flat:  # a way out uses none of it
+        _check_words(alert)
         _check_order_shape(alert)
     _check_part(alert)
 
@@ -323,6 +322,12 @@ def _check_close_size(alert: Alert) -> None:
             raise Refusal("alert.schema", detail, name)
     if alert.amount is not None and alert.share is not None:
         raise Refusal("alert.schema", "give one of amount and share, not both", "share")
+
+
+def _check_words(alert: Alert) -> None:
+    for name, words in _WORDS.items():
+        if getattr(alert, name) not in (None, *words):
+            raise Refusal("alert.schema", f"{name} is one of {', '.join(words)}", name)
 
 
 def _check_order_shape(alert: Alert) -> None:

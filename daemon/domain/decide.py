@@ -155,16 +155,13 @@ def _close_part(intent: Intent, part: Decimal, view: View, rules: Rules) -> Plan
     if held == 0:
         raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
     _check_side(alert, opened_by, view.market.symbol)
-    order = replace(
-        alert,
+    order = Alert(  # nothing else of the close: its other fields were not even checked
+        symbol=alert.symbol,
         action=Action(opened_by.opposite.value),
-        order_type=OrderType.MARKET,
         amount=part,
-        notional=None,
-        percent=None,
+        price=alert.price,
         reduce_only=True,  # on spot too: it is a way out, and passes as one
-        take_profit=(),
-        stop_loss=None,
+        strategy=alert.strategy,
     )
     return _enter(replace(intent, alert=order), view, rules)
 
