@@ -146,3 +146,10 @@ def test_a_part_takes_nothing_of_its_alert_that_is_for_entries() -> None:
     (part,) = planned(intent("close", amount=dec(1), trail_percent=dec(1), **unused), known)
     assert (part.time_in_force, part.margin_mode, part.leverage) == (None, None, None)
     assert (part.post_only, part.trail_percent) == (False, None)
+
+
+def test_where_the_balance_is_not_told_the_stop_gives_way_to_a_part() -> None:
+    stop = order("s", Leg.STOP_LOSS, Side.SELL, state=State.OPEN)
+    known = view(exposure=exposure({SPOT: dec(1)}, (stop,)), free_base=None)
+    assert decide(intent("close", amount=dec("0.4")), known, Rules()).cancel == ("s",)
+    assert decide(intent("sell", amount=dec("0.4")), known, Rules()).cancel == ()

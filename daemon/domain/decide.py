@@ -369,9 +369,10 @@ def _turning(view: View, known: View, entry: Order) -> Decimal | None:
 
 def _in_the_way(entry: Order, view: View) -> list[Order]:
     """Stops that hold the coins which a spot sale wants to sell. They come back for what it leaves."""
-    if view.market.kind != "spot" or entry.side is not Side.SELL or view.free_base is None:
-        return []
-    if entry.amount <= view.free_base:
+    free = view.free_base
+    if free is None and entry.reduce_only:
+        free = ZERO  # not told: a way out must not fail for coins that a stop may hold
+    if view.market.kind != "spot" or entry.side is not Side.SELL or free is None or entry.amount <= free:
         return []
     stops = [order for order in _live(view) if order.leg is Leg.STOP_LOSS and not order.attached]
     return [stop for stop in stops if not is_held(stop) and not stop.cancel_requested]
