@@ -41,6 +41,7 @@ class Sizing:
     outlook: Outlook
     account: Account = field(init=False)
     _postponed: set[str] = field(init=False, default_factory=set)  # alerts of which the log tells that
+    _hinted: set[str] = field(init=False, default_factory=set)  # undecided alerts whose price is told
     _turn: trio.Lock = field(init=False, default_factory=trio.Lock)  # pulse and wake-up take turns
 
     def __post_init__(self) -> None:
@@ -64,6 +65,7 @@ class Sizing:
                 while await self._decide_page(sweep):
                     pass
                 self._postponed = sweep.postponed
+                self._hinted &= {one.alert_id for waiting in sweep.waiting.values() for one in waiting}
             except* Overloaded as full:  # nothing was written; the next pulse comes again
                 self.account.log.warning("decision_postponed", reason=str(full.exceptions[0]))
             except* IllegalTransition as late:  # a write that was given up as too slow came through
@@ -114,9 +116,7 @@ class Sizing:
                 sweep.blind = True
                 return  # undecided: later, or refused as stale by then
             symbol, spot = market.symbol, market.kind == "spot"
-            self.outlook.hint(
-                intent.alert, market
-            )  # also of one that waits: it may be what the others wait for
+            self._hint(intent, market)
             waiting = sweep.waiting.get(symbol, ())
             passed = overtaking.passed(intent.alert, waiting, own=rules.own is not None, spot=spot)
             if passed is None:
@@ -142,6 +142,12 @@ class Sizing:
         self._plan(intent, decided, self._end(ended, intent, symbol, sweep), batch)
         self._tell_drift(intent, drift, rules, batch)
         self._tell_withheld(intent, decided.withheld, batch)
+
+    def _hint(self, intent: Intent, market: Market) -> None:
+        """Also of one that waits: it may be what the others wait for. Once: later its price is an old one."""
+        if intent.alert_id not in self._hinted:
+            self._hinted.add(intent.alert_id)
+            self.outlook.hint(intent.alert, market)
 
     def _plan(self, intent: Intent, decided: Planned, end: Change, batch: "_Batch") -> None:
         now = self.account.wall()

@@ -120,3 +120,16 @@ def test_protection_lies_on_its_own_side_of_a_limit_price(
     limit = {"action": action, "order_type": "limit", "price": 100}
     assert read(**limit, **{name: good})
     assert field_at_fault(**limit, **{name: bad}) == name
+
+
+@pytest.mark.parametrize(
+    "way_out",
+    [{"action": "close"}, {"action": "cancel"}, {"action": "sell", "market_position": "Flat"}],
+)
+def test_a_way_out_is_not_refused_for_what_it_does_not_use(way_out: dict[str, Any]) -> None:
+    assert read(**way_out, time_in_force="day", margin_mode="", stop_price=5).action == way_out["action"]
+    assert field_at_fault(action="sell", market_position="short", stop_price=5) == "stop_price"
+
+
+def test_a_margin_mode_has_two_spellings() -> None:
+    assert read(margin_mode="Crossed").margin_mode == "cross"

@@ -1,12 +1,13 @@
 """A close or a cancel of one side only, and a close of a part of the position."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from decide_cases import planned, refusal
 from fks.domain.decide import decide
-from fks.domain.messages import TradingState
+from fks.domain.messages import Order, TradingState
 from fks.domain.orders import Leg, OrderType, Side, State
 from fks.domain.view import Rules
 from makers import SPOT, SWAP, dec, exposure, intent, market, order, view
@@ -81,3 +82,74 @@ def test_a_close_of_an_amount_ends_what_may_still_fill() -> None:
     known = view(exposure=exposure(live=(order("e", state=State.OPEN),)))
     assert decide(intent("close", amount=dec(1)), known, Rules()).cancel == ("e",)
     assert refusal(intent("close", amount=dec(1)), view()) == "close.nothing"
+
+
+@pytest.mark.parametrize("size", [{"amount": dec("0.4")}, {"share": dec("0.5")}])
+def test_who_says_that_he_is_flat_closes_all_of_it(size: dict[str, Decimal]) -> None:
+    """A strategy names its order's contracts, which need not be all that is held here."""
+    known = view(market(SWAP), position=dec(2), exposure=exposure({SWAP: dec(2)}))
+    (close,) = planned(intent("close", symbol=SWAP, market_position=" Flat ", **size), known)
+    assert (close.leg, close.amount) == (Leg.CLOSE, dec(2))
+
+
+def under_way(symbol: str, amount: str, **more: Any) -> Order:
+    """A part that is being closed."""
+    return order("p", side=Side.SELL, symbol=symbol, amount=dec(amount), reduce_only=True, **more)
+
+
+@pytest.mark.parametrize("symbol", [SPOT, SWAP])
+@pytest.mark.parametrize(
+    ("size", "leg", "amount"),
+    [
+        ({"amount": dec("0.5")}, Leg.ENTRY, "0.5"),
+        ({"share": dec("0.5")}, Leg.ENTRY, "0.4"),  # of what is left
+        ({"amount": dec("0.8")}, Leg.CLOSE, "2"),
+        ({"amount": dec(1)}, Leg.CLOSE, "2"),
+    ],
+)
+def test_parts_that_are_under_way_are_no_more_than_is_held(
+    symbol: str, size: dict[str, Decimal], leg: Leg, amount: str
+) -> None:
+    known = exposure({symbol: dec(2)}, (under_way(symbol, "1.2"),))
+    there = {"total_base": dec(2), "free_base": dec(2)} if symbol == SPOT else {"position": dec(2)}
+    decision = decide(
+        intent("close", symbol=symbol, **size), view(market(symbol), exposure=known, **there), Rules()
+    )
+    assert [(one.leg, one.amount) for one in decision.orders] == [(leg, dec(amount))]
+
+
+def test_a_part_of_what_is_all_on_its_way_out_waits_for_it_as_a_close() -> None:
+    known = exposure({SPOT: dec(2)}, (order("c", Leg.CLOSE, Side.SELL, amount=dec(2)),))
+    assert planned(intent("close", share=dec("0.5")), view(exposure=known))[0].leg is Leg.CLOSE
+
+
+def test_what_neither_sells_the_position_nor_is_certain_to_leaves_a_part_a_part() -> None:
+    """A stop gives way; a reduce-only limit of a contract rests, and holds nothing."""
+    resting = under_way(SWAP, "2", type=OrderType.LIMIT, price=dec(60_000), state=State.OPEN)
+    stop = order("s", Leg.STOP_LOSS, Side.SELL, symbol=SWAP, amount=dec(2), state=State.OPEN)
+    known = exposure({SWAP: dec(2)}, (resting, stop))
+    (part,) = planned(intent("close", amount=dec(1)), view(market(SWAP), position=dec(2), exposure=known))
+    assert (part.leg, part.amount) == (Leg.ENTRY, dec(1))
+
+
+@pytest.mark.parametrize("symbol", [SPOT, SWAP])
+def test_a_fill_that_only_the_exchange_shows_is_not_taken_off_twice(symbol: str) -> None:
+    known = exposure({symbol: dec(3)}, (under_way(symbol, "1", state=State.SENDING),))
+    there = {"total_base": dec(2), "free_base": dec(2)} if symbol == SPOT else {"position": dec(2)}
+    (part,) = planned(intent("close", amount=dec(1)), view(market(symbol), exposure=known, **there))
+    assert (part.leg, part.amount) == (Leg.ENTRY, dec(1))
+
+
+def test_a_part_takes_nothing_of_its_alert_that_is_for_entries() -> None:
+    unused = {"time_in_force": "day", "margin_mode": "?", "leverage": 5, "post_only": True}
+    known = view(market(SWAP), position=dec(2), exposure=exposure({SWAP: dec(2)}))
+    (part,) = planned(intent("close", amount=dec(1), trail_percent=dec(1), **unused), known)
+    assert (part.time_in_force, part.margin_mode, part.leverage) == (None, None, None)
+    assert (part.post_only, part.trail_percent) == (False, None)
+
+
+def test_where_the_balance_is_not_told_the_stop_gives_way_to_a_part() -> None:
+    stop = order("s", Leg.STOP_LOSS, Side.SELL, state=State.OPEN)
+    known = view(exposure=exposure({SPOT: dec(1)}, (stop,)), free_base=None)
+    assert decide(intent("close", amount=dec("0.4")), known, Rules()).cancel == ("s",)
+    assert decide(intent("sell", amount=dec("0.4")), known, Rules()).cancel == ()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fks.domain.ids import client_order_id
 from fks.domain.messages import Event, Order, Report
-from fks.domain.orders import IllegalTransition, Leg, Side, State
+from fks.domain.orders import IllegalTransition, Leg, OrderType, Side, State
 from fks.domain.outcome import AlertState
 from fks.domain.protection import HELD
 from fks.infra import journal_check
@@ -177,8 +177,11 @@ def test_retry_waits_as_long_as_it_was_told(store: SqliteStore) -> None:
     assert len(do(store, lambda ledger: ledger.claim("paper", now=NOON + 3, window=5, limit=9))) == 1
 
 
-def test_a_close_goes_at_any_age_and_a_late_one_is_an_alarm_once(store: SqliteStore) -> None:
-    planned(store, order(alert(1), Leg.CLOSE, side=Side.SELL))
+@pytest.mark.parametrize(("leg", "only"), [(Leg.CLOSE, False), (Leg.ENTRY, True)])
+def test_a_close_or_part_goes_at_any_age_and_a_late_one_is_an_alarm_once(
+    store: SqliteStore, leg: Leg, only: bool
+) -> None:
+    planned(store, order(alert(1), leg, side=Side.SELL, reduce_only=only))
     (first,) = claim(store, NOON + 1500)
     do(
         store,
@@ -244,3 +247,11 @@ def test_an_order_of_the_exchange_s_own_making_is_adopted_once(store: SqliteStor
     (position,) = store.read(lambda reader: reader.positions("paper"))
     assert (position.amount, position.realized) == (0, -20)
     assert kinds(store).count("fill") == 2
+
+
+def test_a_reduce_only_limit_grows_stale(store: SqliteStore) -> None:
+    """Its price was meant for the moment."""
+    resting = order(alert(1), side=Side.SELL, reduce_only=True, type=OrderType.LIMIT, price=Decimal(5))
+    planned(store, resting)
+    assert claim(store, resting.good_until + 1) == []
+    assert found(store, resting.id).reason == "stale"

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fakes import BTC, FakeVenue
 from fks.domain import overtaking
 from fks.domain.errors import Overloaded, Transient
-from fks.domain.messages import Intent, IntentState, Position, Ticker
+from fks.domain.messages import Balance, Intent, IntentState, Position, Ticker
 from fks.domain.orders import State
 from fks.domain.settings import StrategySettings
 from makers import intent
@@ -21,6 +21,8 @@ BUY, SELL = intent("buy", id="buy"), intent("sell", id="sell")
 CLOSE, CANCEL, PART = intent("close"), intent("cancel"), intent("close", share=Decimal("0.5"))
 SOME = intent("close", amount=Decimal("0.1"))
 FLAT = intent("sell", market_position="flat")
+SOME_FLAT = intent("close", amount=Decimal("0.1"), market_position="Flat")
+SOLD_FLAT = intent("sell", amount=Decimal("0.1"), market_position="flat")
 LESS = intent("sell", reduce_only=True)
 
 
@@ -37,6 +39,8 @@ LESS = intent("sell", reduce_only=True)
         (CANCEL, [LESS], False),
         (SOME, [LESS], False),
         (SOME, [BUY], True),
+        (SOME_FLAT, [LESS], True),  # it closes everything, whatever amount it brings
+        (SOLD_FLAT, [LESS], True),
         (PART, [SELL], False),  # on spot that is a way out
         (BUY, [BUY], False),
         (LESS, [BUY], False),  # it has its size from what is before it
@@ -265,3 +269,21 @@ async def test_a_cancel_of_a_contracts_orders_asks_for_no_position(tmp_path: Pat
         await rig.send(id="b", symbol=swap.symbol, action="cancel", amount=None)
         await trio.sleep(2)
         assert (await rig.orders(resting))[0].state is State.CANCELED
+
+
+async def test_a_price_is_told_once_however_long_its_alert_waits(tmp_path: Path) -> None:
+    """Told again at every look, it would stand against what was seen since."""
+    venue, told = FakeVenue(), list[Decimal]()
+    venue.hint = lambda _symbol, price: told.append(price)  # type: ignore[method-assign]
+
+    async def balance() -> Balance:
+        raise Transient("the exchange is busy")
+
+    venue.balance = balance  # type: ignore[method-assign]
+    async with Rig(tmp_path, venue).running() as rig:
+        await rig.send(id="a", **BY_PRICE, price=Decimal(40_000))
+        await trio.sleep(5)
+        await rig.send(id="b", **BY_PRICE, price=Decimal(41_000))
+        await trio.sleep(5)
+        assert await rig.orders() == []
+        assert told == [Decimal(40_000), Decimal(41_000)]

@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from msgspec.structs import replace
 
@@ -70,6 +71,31 @@ async def test_an_intent_waits_for_the_price_that_it_needs(tmp_path: Path) -> No
         venue.ticker = tell  # type: ignore[method-assign]
         await until(lambda: some_order(rig))
         assert (await rig.only()).amount == Decimal("0.010")
+
+
+@pytest.mark.parametrize(
+    ("kind", "waits"),
+    [
+        ({"action": "sell", "reduce_only": True}, False),
+        ({"action": "sell", "reduce_only": True, "order_type": "stop", "stop_price": Decimal(40_000)}, False),
+        ({"action": "buy", "order_type": "stop", "stop_price": Decimal(60_000)}, True),
+    ],
+)
+async def test_limits_ask_no_price_for_what_only_reduces(
+    tmp_path: Path, kind: dict[str, Any], waits: bool
+) -> None:
+    venue, limits = FakeVenue(), RiskSettings(max_position_notional=Decimal(10_000))
+    async with Rig(tmp_path, venue, limits=limits).running() as rig:
+        await rig.send(id="held")
+        await trio.sleep(5)
+
+        async def silent(_symbol: str) -> None:
+            raise Transient("no price")
+
+        venue.ticker = silent  # type: ignore[assignment, method-assign]
+        sent = await rig.send(id="a", amount=Decimal("0.004"), **kind)
+        await trio.sleep(5)
+        assert (await rig.intent(sent)).state == ("accepted" if waits else "planned")
 
 
 async def test_a_size_by_volatility_waits_for_candles_and_asks_once_a_candle(tmp_path: Path) -> None:

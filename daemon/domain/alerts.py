@@ -76,6 +76,11 @@ class Alert(Struct, frozen=True, kw_only=True):
     bar_time: str | None = None
     comment: str | None = None
 
+    @property
+    def ends_flat(self) -> bool:
+        """Whether its strategy holds nothing after it: that closes everything, whatever size it names."""
+        return (self.market_position or "").strip().lower() == "flat"
+
 
 _TEXT_LIMIT = 200
 _DEEPEST = 16  # levels of nesting; an alert has three
@@ -175,8 +180,8 @@ def parse_alert(raw: dict[str, Any]) -> Alert:
 
 def _check_null(raw: dict[str, Any], alert: Alert) -> None:
     """Null is absent, but whoever says that his order's size is null does not ask for the configured one."""
-    flat = (alert.market_position or "").strip().lower() == "flat"  # it ends a position: no size is asked for
-    if flat or alert.action not in (Action.BUY, Action.SELL) or any(getattr(alert, name) for name in _SIZES):
+    opens = alert.action in (Action.BUY, Action.SELL) and not alert.ends_flat  # else no size is asked for
+    if not opens or any(getattr(alert, name) for name in _SIZES):
         return
     for name in _SIZES:
         if name in raw:
@@ -269,7 +274,8 @@ _READERS: dict[str, Callable[[str, object], object]] = {
         ("amount", "notional", "percent", "price", "stop_price", "trail_percent", "share", "max_lag"),
         _positive,
     ),
-    **dict.fromkeys(("action", "order_type", "time_in_force", "margin_mode", "position_side"), _word),
+    **dict.fromkeys(("action", "order_type", "time_in_force", "position_side"), _word),
+    "margin_mode": lambda name, value: "cross" if _word(name, value) == "crossed" else _word(name, value),
     **dict.fromkeys(("id", "order_id", "bar_time"), _text),
 }
 
@@ -282,13 +288,11 @@ def _check_shape(alert: Alert) -> None:
             raise Refusal("alert.schema", f"{name} must be 1 to {_TEXT_LIMIT} printable characters", name)
     if alert.confidence is not None and not 0 <= alert.confidence <= 1:
         raise Refusal("alert.number", "confidence must be between 0 and 1", "confidence")
-    for name, words in _WORDS.items():
-        if getattr(alert, name) not in (None, *words):
-            raise Refusal("alert.schema", f"{name} is one of {', '.join(words)}", name)
     sizes = [name for name in _SIZES if getattr(alert, name) is not None]
     if len(sizes) > 1:
         raise Refusal("alert.schema", f"give one of {' and '.join(sizes)}, not both", sizes[1])
-    if alert.action in (Action.BUY, Action.SELL):
+    if alert.action in (Action.BUY, Action.SELL) and not alert.ends_flat:  # a way out uses none of it
+        _check_words(alert)
         _check_order_shape(alert)
     _check_part(alert)
 
@@ -318,6 +322,12 @@ def _check_close_size(alert: Alert) -> None:
             raise Refusal("alert.schema", detail, name)
     if alert.amount is not None and alert.share is not None:
         raise Refusal("alert.schema", "give one of amount and share, not both", "share")
+
+
+def _check_words(alert: Alert) -> None:
+    for name, words in _WORDS.items():
+        if getattr(alert, name) not in (None, *words):
+            raise Refusal("alert.schema", f"{name} is one of {', '.join(words)}", name)
 
 
 def _check_order_shape(alert: Alert) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fks.domain import risk, risk_bounds, risk_entry, shares, sizing, strategy
+from fks.domain import exits, risk, risk_bounds, risk_entry, shares, sizing, strategy
 from fks.domain.alerts import Action, Alert
 from fks.domain.errors import Refusal
 from fks.domain.making import check_amount, check_minimum, make_order, on_grid, protection_of
@@ -135,12 +135,17 @@ def _check_side(alert: Alert, opened_by: Side, symbol: str) -> None:
 
 
 def _part(alert: Alert, known: View) -> Decimal | None:
-    """How much of the position a close asks for; None: all of it, also when it is less than asked for."""
-    if alert.amount is not None:
-        held = floor_to(abs(_held(known)), known.market.amount_step)
-        return alert.amount if alert.amount < held else None
-    share = alert.share or 1
-    return abs(_held(known)) * share if share < 1 else None
+    """How much of the position a close asks for; None: all of it, also when what other exits leave of it is
+    no more than asked for: such a close ends them, and then measures.
+    """
+    if strategy.ends_all(alert):
+        return None
+    held = _held(known)
+    if held == 0 and alert.amount is None:
+        return ZERO  # a share of nothing is refused, whatever may fill yet
+    left = floor_to(exits.left(held, known), known.market.amount_step)
+    asked = left * (alert.share or 1) if alert.amount is None else alert.amount
+    return asked if asked < left else None
 
 
 def _close_part(intent: Intent, part: Decimal, view: View, rules: Rules) -> Planned:
@@ -150,16 +155,13 @@ def _close_part(intent: Intent, part: Decimal, view: View, rules: Rules) -> Plan
     if held == 0:
         raise Refusal("close.nothing", f"there is no position in {view.market.symbol} to close")
     _check_side(alert, opened_by, view.market.symbol)
-    order = replace(
-        alert,
+    order = Alert(  # nothing else of the close: its other fields were not even checked
+        symbol=alert.symbol,
         action=Action(opened_by.opposite.value),
-        order_type=OrderType.MARKET,
         amount=part,
-        notional=None,
-        percent=None,
+        price=alert.price,
         reduce_only=True,  # on spot too: it is a way out, and passes as one
-        take_profit=(),
-        stop_loss=None,
+        strategy=alert.strategy,
     )
     return _enter(replace(intent, alert=order), view, rules)
 
@@ -367,9 +369,10 @@ def _turning(view: View, known: View, entry: Order) -> Decimal | None:
 
 def _in_the_way(entry: Order, view: View) -> list[Order]:
     """Stops that hold the coins which a spot sale wants to sell. They come back for what it leaves."""
-    if view.market.kind != "spot" or entry.side is not Side.SELL or view.free_base is None:
-        return []
-    if entry.amount <= view.free_base:
+    free = view.free_base
+    if free is None and entry.reduce_only:
+        free = ZERO  # not told: a way out must not fail for coins that a stop may hold
+    if view.market.kind != "spot" or entry.side is not Side.SELL or free is None or entry.amount <= free:
         return []
     stops = [order for order in _live(view) if order.leg is Leg.STOP_LOSS and not order.attached]
     return [stop for stop in stops if not is_held(stop) and not stop.cancel_requested]

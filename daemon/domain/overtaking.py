@@ -25,7 +25,7 @@ def passed(alert: Alert, waiting: Sequence[Intent], *, own: bool, spot: bool) ->
     if not strategy.closes(alert):
         return None
     before = [one for one in waiting if not own or one.alert.strategy == alert.strategy]
-    whole = alert.action is not Action.CANCEL and alert.amount is None and (alert.share or 1) == 1
+    whole = alert.action is not Action.CANCEL and strategy.ends_all(alert)
     if any(strategy.closes(one.alert) or (not whole and _leaves(one.alert, spot=spot)) for one in before):
         return None
     return before

@@ -94,6 +94,13 @@ def closes(alert: Alert) -> bool:
     return alert.action in (Action.CLOSE, Action.CANCEL) or change(alert) is Change.CLOSE
 
 
+def ends_all(alert: Alert) -> bool:
+    """Whether an alert that closes means the whole position, not a part. Who says that he is flat after it
+    does, also with an amount: that is what his order had, not what is held here.
+    """
+    return alert.ends_flat or (alert.amount is None and (alert.share or 1) == 1)
+
+
 def assumed(alert: Alert) -> Assumed | None:
     """What the strategy had before this alert; None when it does not tell.
 

@@ -55,11 +55,11 @@ class SqliteOrders(SqliteChain):
         return self._change(order, order_to(order, State.SENDING), now, send_by=now + window, reason=None)
 
     def _tell_late(self, order: Order, now: float) -> None:
-        """Once. A close goes at any age, for what it ends is still there; a leg's time is its entry's fill,
-        and a close that a limit has made is late from the start.
+        """Once. A close, be it of a part, goes at any age, for what it ends is still there; a leg's time is
+        its entry's fill, and a close that a limit has made is late from the start.
         """
         late = now - order.good_until
-        if order.leg is not Leg.CLOSE or late <= 0 or order.good_until <= order.created_at:
+        if order.leg.protective or late <= 0 or order.good_until <= order.created_at:
             return
         was_late = "SELECT 1 FROM attempt WHERE order_id = ? AND sent_at > ?"
         if self.first(was_late, order.id, order.good_until) is None:
@@ -70,7 +70,10 @@ class SqliteOrders(SqliteChain):
             self._event(Kind.ALARM, told, order.alert_id, order.id, order.account)
 
     def _refuse_stale(self, account: str, now: float) -> None:
-        stale = f"account = ? AND {UNFINISHED} AND state = 'planned' AND leg = 'entry' AND good_until < ?"
+        stale = (
+            f"account = ? AND {UNFINISHED} AND state = 'planned' AND leg = 'entry' AND good_until < ?"
+            " AND NOT (reduce_only AND type = 'market')"
+        )
         for order in self._orders(f"{stale} ORDER BY n", account, now, table=INDEXED):
             self._change(order, State.REFUSED, now, reason="stale")
             late = now - order.good_until

@@ -182,7 +182,8 @@ class Outlook:
         exits = self._exits(alert, market)
         if not exits and any(risk_entry.needs_price(alert, one) for one in some):
             return True
-        limited = any(one.max_order_notional or one.max_position_notional for one in some)
+        bounded = any(one.max_order_notional or one.max_position_notional for one in some)
+        limited = bounded and not alert.reduce_only  # no limit binds what only reduces
         relative = alert.stop_loss is not None or bool(alert.take_profit) or alert.amount is None
         if alert.order_type is OrderType.LIMIT and any(one.max_price_deviation for one in some):
             return True
