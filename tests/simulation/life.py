@@ -16,7 +16,7 @@ from fks.domain.dispatch import is_exit
 from fks.domain.errors import Fatal
 from fks.domain.limits import BreakerRules
 from fks.domain.messages import Order
-from fks.domain.orders import Leg, State
+from fks.domain.orders import Leg, OrderType, State
 from fks.domain.secret import Secret
 from fks.domain.settings import (
     AccountSettings,
@@ -184,7 +184,8 @@ class Life:
             self.world.violation(
                 Rule.HALTED, f"{order.leg} {order.id} was claimed {claimed - since:.3f} s later"
             )
-        if order.leg is Leg.ENTRY and claimed > order.good_until:
+        ages = order.leg is Leg.ENTRY and not (order.reduce_only and order.type is OrderType.MARKET)
+        if ages and claimed > order.good_until:
             self.world.violation(
                 Rule.STALE, f"{order.id} was claimed {claimed - order.good_until:.3f} s late"
             )
