@@ -283,7 +283,7 @@ class Exchange:
         account, then = self.account, ""
         # A leg that travels needs none: its proof is its entry's end.
         unfenced = account.venue.features.window_s is None and not self._travels(order)
-        ended = unfenced and await self._to_be_canceled(order)
+        ended = unfenced and await account.asked_to_cancel(order)
         if ended:
             then = "; it counts as canceled, as was asked"
             account.ended[order.id] = order, trio.current_time()  # before it is written, as in `settle`
@@ -296,10 +296,6 @@ class Exchange:
             detail = f"{order.id} is nowhere: look at the exchange{then}"
             await account.alarm("order.unprovable", detail, order)
         return ended
-
-    async def _to_be_canceled(self, order: Order) -> bool:
-        known = await self.account.journal.read(lambda ledger: ledger.order(order.id))
-        return known is not None and known.cancel_requested
 
     def _travels(self, leg: Order) -> bool:
         """Whether it goes with its entry, and is an order of its own from then on."""

@@ -201,12 +201,12 @@ class Follower:
         try:
             report = await account.venue.cancel(order)
         except PlacementError as error:
-            account.called("cancel", type(error).__name__.lower(), began, ok=isinstance(error, Rejected))
-            account.log.info("cancel_unproven", **names(order), reason=str(error))
             report, answered = None, isinstance(error, Rejected)
+            account.called("cancel", type(error).__name__.lower(), began, ok=answered)
+            account.log.info("cancel_unproven", **names(order), reason=str(error))
         else:
-            account.called("cancel", "ok", began)
             answered = True
+            account.called("cancel", "ok", began)
         if answered:
             self._answered.setdefault(order.id, trio.current_time())
         if report is None:
@@ -288,8 +288,8 @@ class Follower:
             self.account.log.warning("close_postponed", **names(close), reason=str(error))
             return None
         shown = replace(ground, position=there)
-        enough = protection.to_close(close, shown) or not doubtful
-        if enough and protection.to_close(close, shown) >= protection.to_close(close, ground):
+        amount = protection.to_close(close, shown)
+        if amount >= protection.to_close(close, ground) and (amount > 0 or not doubtful):
             return shown
         now, lag = trio.current_time(), self.account.venue.features.lag_s
         since = self._less.setdefault(close.id, now)

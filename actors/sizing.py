@@ -12,6 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from fks.domain import overtaking, strategy
+from fks.domain.alerts import Alert
 from fks.domain.decide import Planned, decide_in_doubt, may_exit, noticed
 from fks.domain.errors import Overloaded, Refusal
 from fks.domain.events import Kind
@@ -163,8 +164,7 @@ class Sizing:
         batch.changes.append(write)
 
     def _refuse(self, intent: Intent, refusal: Refusal, end: Change, batch: "_Batch") -> None:
-        told = {"code": refusal.code, "detail": refusal.detail}
-        self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
+        self._log_refusal(intent, refusal)
 
         def write(ledger: Ledger) -> None:
             end(ledger)
@@ -172,12 +172,15 @@ class Sizing:
 
         batch.changes.append(write)
 
+    def _log_refusal(self, intent: Intent, refusal: Refusal) -> None:
+        told = {"code": refusal.code, "detail": refusal.detail}
+        self.account.log.warning("intent_refused", alert_id=intent.alert_id, **told)
+
     def _end(self, ended: Sequence[Intent], by: Intent, symbol: str, sweep: "_Sweep") -> Change:
         """A part of the change that `by` is: apart from it, they could come alive behind a close."""
         refusal = overtaking.refusal(by)
         for one in ended:
-            told = {"code": refusal.code, "detail": refusal.detail}
-            self.account.log.warning("intent_refused", alert_id=one.alert_id, **told)
+            self._log_refusal(one, refusal)
         if ended:
             sweep.end(ended, symbol)
 
@@ -192,7 +195,7 @@ class Sizing:
         if self.account.wall() > intent.received_at + DOUBT_S:
             return False
         behind = batch.intents[batch.intents.index(intent) + 1 :]
-        return symbol not in self._symbols([one for one in behind if _leaves(one)], batch.sweep)
+        return symbol not in self._symbols([one for one in behind if _is(may_exit, one)], batch.sweep)
 
     def _postpone(self, intent: Intent, symbol: str, batch: "_Batch") -> None:
         batch.sweep.wait(intent, symbol)
@@ -234,7 +237,7 @@ class Sizing:
 
         def is_due(intent: Intent) -> bool:
             symbols = self._symbols([intent], sweep)
-            return bool(symbols) and (_closes(intent) or not symbols & sweep.waiting.keys())
+            return bool(symbols) and (_is(strategy.closes, intent) or not symbols & sweep.waiting.keys())
 
         return [intent for intent in intents if is_due(intent)]
 
@@ -286,15 +289,9 @@ class _Batch:
     changes: list[Change] = field(default_factory=list)
 
 
-def _closes(intent: Intent) -> bool:
+def _is(what: Callable[[Alert], bool], intent: Intent) -> bool:
+    """Of an alert that contradicts itself, nothing is: that is told when it is decided."""
     try:
-        return strategy.closes(intent.alert)
-    except Refusal:
-        return False
-
-
-def _leaves(intent: Intent) -> bool:
-    try:
-        return may_exit(intent.alert)
+        return what(intent.alert)
     except Refusal:
         return False

@@ -142,9 +142,8 @@ def _check_size(order: Order, price: Decimal | None, after: Decimal, limits: Lim
     capped = order.price if order.side is Side.BUY else None
     notional = order.amount * (capped or highest)
     _within("risk.max_order_notional", "order's notional", notional, limits.max_order_notional, whose)
-    held = (
-        after * highest
-    )  # what is held is worth the last price, however low the limit of what is added to it
+    # What is held is worth the last price, however low the limit of what is added to it.
+    held = after * highest
     _within("risk.max_position_notional", "position's notional", held, limits.max_position_notional, whose)
 
 

@@ -145,14 +145,14 @@ class Account:
             while trio.current_time() < until:
                 await trio.sleep(LOOK_ON_EVERY_S)
                 seen = await self.look_again(order)
-                if seen is Late.RESTS and not await self._asked_to_cancel(order):
+                if seen is Late.RESTS and not await self.asked_to_cancel(order):
                     told = f"{order.leg} in {order.symbol} rests on the exchange after all"
                     then = "cancel it there, or leave it: what it fills is recorded"
                     await self.alarm("order.revived", f"{told}: {then}", order)
                 if seen in (Late.OVER, Late.RESTS):
                     return  # what rests is followed to its end with all that ended short
 
-    async def look_again(self, order: Order) -> "Late":
+    async def look_again(self, order: Order) -> Late:
         """What the exchange shows of an order that has ended here. One that rests there is canceled if that
         was asked for; another may be a stop that still guards its position.
         """
@@ -161,7 +161,7 @@ class Account:
             if report is None:
                 return Late.NOWHERE
             await self.settle([(order, report)])
-            if report.state in LIVE and await self._asked_to_cancel(order):
+            if report.state in LIVE and await self.asked_to_cancel(order):
                 await self.venue.cancel(order)
         except (Transient, PlacementError) as error:
             self.log.warning("look_up_failed", **names(order), reason=str(error))
@@ -172,7 +172,8 @@ class Account:
         unsure = report.state is State.FILLED and report.filled <= ZERO
         return Late.UNSURE if unsure else Late.OVER
 
-    async def _asked_to_cancel(self, order: Order) -> bool:
+    async def asked_to_cancel(self, order: Order) -> bool:
+        """By what the ledger knows now, not when `order` was read."""
         known = await self.journal.read(lambda ledger: ledger.order(order.id))
         return known is not None and known.cancel_requested
 

@@ -26,9 +26,8 @@ class Orders:
         self._entries: dict[str, Working] = {}  # by the order's own id: what a leg calls its parent
         self._legs: dict[str, list[Working]] = {}  # by their entry's id
         self._rested: deque[Working] = deque()  # oldest first; a leg goes with its entry
-        self._held: dict[
-            str, dict[str, Working]
-        ] = {}  # what is held of entries: by symbol and id, oldest first
+        # Entries of which something is held: by symbol, then by the order's own id, oldest first.
+        self._held: dict[str, dict[str, Working]] = {}
 
     def __contains__(self, order: Order) -> bool:
         return order.client_order_id in self._all
