@@ -16,7 +16,7 @@ from fks.actors.sizing import Sizing
 from fks.actors.trades import Trades
 from fks.domain import ids
 from fks.domain.alerts import Alert, parse_alert
-from fks.domain.events import wakes
+from fks.domain.events import Kind, wakes
 from fks.domain.limits import Breaker, BreakerRules, Bucket
 from fks.domain.messages import AccountStatus, Event, Intent, Look, NewAlert, Order
 from fks.domain.settings import RiskSettings, SizingSettings, StrategySettings
@@ -140,6 +140,19 @@ class Rig:
         (intent,) = await self.journal.read(lambda ledger: ledger.intents_of(alert_id))
         found: Intent = intent
         return found
+
+    async def cancel(self, order: Order, *, waive: bool = False) -> None:
+        """As the desk does; with `waive`, as a human who wants its stop away."""
+        await self.journal.write(
+            lambda ledger: ledger.request_cancel([order.id], wall(), "test", waive=waive)
+        )
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """What each has told, oldest first."""
+        return [event.data for event in self.journal.events if event.kind == Kind.ALARM]
+
+    def alarm_codes(self) -> list[str]:
+        return [told["code"] for told in self.alarms()]
 
     async def only(self) -> Order:
         """The one order there is."""

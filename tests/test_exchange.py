@@ -305,7 +305,7 @@ async def test_a_leg_that_is_looked_up_may_end_meanwhile_with_its_entry(tmp_path
             await trio.sleep(3)
             entry, stop = await rig.orders(alert)
             assert (entry.state, stop.state) == (State.OPEN, State.SENDING)
-            await rig.journal.write(lambda ledger: ledger.request_cancel([entry.id], 0.0, "test"))
+            await rig.cancel(entry)
             await trio.sleep(30)
         assert [order.state for order in await rig.orders(alert)] == [State.CANCELED, State.CANCELED]
         assert not [line for line in lines if line["event"] in ("actor_failed", "alarm")]

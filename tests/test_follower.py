@@ -44,7 +44,7 @@ async def test_a_fill_during_the_cancel_is_a_fill(tmp_path: Path) -> None:
         await trio.sleep(2)
         order = await rig.only()
         venue.put(order, State.FILLED)
-        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
+        await rig.cancel(order)
         await trio.sleep(5)
         assert (await rig.only()).state is State.FILLED
         assert len(venue.cancelled) <= 1
@@ -58,7 +58,7 @@ async def test_a_canceled_remainder_keeps_its_partial_fill(tmp_path: Path) -> No
         await trio.sleep(2)
         order = await rig.only()
         venue.put(order, State.PARTIAL, Decimal("0.004"))
-        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
+        await rig.cancel(order)
         await trio.sleep(5)
         assert ((await rig.only()).state, (await rig.only()).filled) == (State.CANCELED, Decimal("0.004"))
 
@@ -74,7 +74,7 @@ async def test_a_fill_that_shows_after_the_cancel_is_a_fill_and_gets_its_stop(
         alert = await rig.send(id="a", order_type="limit", price=Decimal(49_000), stop_loss=Decimal(48_000))
         await trio.sleep(2)
         (entry,) = (order for order in await rig.orders(alert) if order.leg is Leg.ENTRY)
-        await rig.journal.write(lambda ledger: ledger.request_cancel([entry.id], 0.0, "test"))
+        await rig.cancel(entry)
         await trio.sleep(0.5)
         assert {state for state, _ in (await legs_of(rig, alert)).values()} == {State.CANCELED}
         venue.put(entry, State.FILLED)
@@ -99,7 +99,7 @@ async def test_an_end_without_an_answer_is_looked_at_until_there_is_one(tmp_path
         await rig.send(id="a", order_type="limit", price=Decimal(49_000))
         await trio.sleep(2)
         order = await rig.only()
-        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
+        await rig.cancel(order)
         await trio.sleep(0.5)
         venue.put(order, State.CANCELED, Decimal("0.004"))
         venue.down_until = trio.current_time() + 30
@@ -304,7 +304,7 @@ async def test_a_close_that_is_withdrawn_gives_the_stop_back(tmp_path: Path) -> 
         closing = await rig.send(id="b", action="close", amount=None)
         await until(lambda: rig.orders(closing))
         (close,) = await rig.orders(closing)
-        await rig.journal.write(lambda ledger: ledger.request_cancel([close.id], 0.0, "admin", waive=True))
+        await rig.cancel(close, waive=True)
         await trio.sleep(40)
         stops = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
         assert stops[-1].state is State.OPEN
@@ -318,7 +318,7 @@ async def test_a_stop_that_a_human_cancels_stays_away(tmp_path: Path) -> None:
         bought = await rig.send(id="a", amount=Decimal("0.1"), **legs)
         await trio.sleep(10)
         (stop,) = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
-        await rig.journal.write(lambda ledger: ledger.request_cancel([stop.id], 0.0, "admin", waive=True))
+        await rig.cancel(stop, waive=True)
         await trio.sleep(30)
         (stop,) = [order for order in await rig.orders(bought) if order.leg is Leg.STOP_LOSS]
         assert stop.state is State.CANCELED

@@ -1,5 +1,7 @@
 """What the exchange does not show (any more, or yet) is neither believed at once nor waited for forever."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,8 +23,12 @@ async def one(rig: Rig, leg: Leg) -> Order:
     return order
 
 
-def alarms(rig: Rig) -> list[str]:
-    return [event.data["code"] for event in rig.journal.events if event.kind == "alarm"]
+@contextmanager
+def hidden(venue: FakeVenue, order: Order) -> Iterator[None]:
+    """It shows nowhere for a while."""
+    report = venue.orders.pop(order.client_order_id)
+    yield
+    venue.orders[order.client_order_id] = report
 
 
 async def protected(rig: Rig) -> Order:
@@ -43,7 +49,7 @@ async def test_a_stop_that_vanished_is_an_alarm_and_protects_no_longer(tmp_path:
         assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN  # a look-up may miss it for a while
         await trio.sleep(240)
         assert (await one(rig, Leg.STOP_LOSS)).state is State.CANCELED
-        assert alarms(rig) == ["order.vanished", "position.unprotected"]
+        assert rig.alarm_codes() == ["order.vanished", "position.unprotected"]
         assert (await one(rig, Leg.CLOSE)).state is State.FILLED
 
 
@@ -52,12 +58,11 @@ async def test_what_shows_again_in_time_has_not_vanished(tmp_path: Path) -> None
     async with Rig(tmp_path, venue).running() as rig:
         stop = await protected(rig)
         for _ in range(5):
-            hidden = venue.orders.pop(stop.client_order_id)
-            await trio.sleep(60)
-            venue.orders[stop.client_order_id] = hidden
+            with hidden(venue, stop):
+                await trio.sleep(60)
             await trio.sleep(60)
         assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
 
 
 async def test_a_close_does_not_wait_for_a_stop_that_vanished(tmp_path: Path) -> None:
@@ -69,7 +74,7 @@ async def test_a_close_does_not_wait_for_a_stop_that_vanished(tmp_path: Path) ->
         await trio.sleep(20)
         assert (await one(rig, Leg.CLOSE)).state is State.FILLED
         assert len(venue.cancelled) < 5
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
 
 
 class Stubborn(FakeVenue):
@@ -86,7 +91,7 @@ async def test_a_cancel_that_is_not_carried_out_is_sent_again_ever_more_rarely(t
         await rig.send(id="a", order_type="limit", price=Decimal(49_000))
         await trio.sleep(2)
         order = await rig.only()
-        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "admin"))
+        await rig.cancel(order)
         await trio.sleep(600)
         assert 30 < len(venue.cancelled) < 70
         assert (await rig.only()).state is State.OPEN
@@ -114,7 +119,7 @@ async def test_a_close_waits_for_the_coins_that_its_cancel_frees(tmp_path: Path)
         await trio.sleep(10)
         close = await one(rig, Leg.CLOSE)
         assert (close.state, close.filled) == (State.FILLED, AMOUNT)
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
 
 
 async def test_a_close_that_finds_nothing_of_what_the_book_holds_says_so(tmp_path: Path) -> None:
@@ -125,7 +130,7 @@ async def test_a_close_that_finds_nothing_of_what_the_book_holds_says_so(tmp_pat
         alert = await rig.send(id="b", action="close", amount=None)
         await trio.sleep(30)
         assert (await one(rig, Leg.CLOSE)).state is State.REFUSED
-        assert alarms(rig) == ["close.nothing"]
+        assert rig.alarm_codes() == ["close.nothing"]
         assert await rig.journal.read(lambda ledger: ledger.alert_state(alert)) == "refused"
 
 
@@ -139,7 +144,7 @@ async def test_a_market_that_is_gone_takes_nobody_else_down(
         monkeypatch.setattr(venue, "markets", lambda: left)
         await trio.sleep(300)
         assert not rig.account.status.get().failed
-        assert alarms(rig) == ["market.gone"]
+        assert rig.alarm_codes() == ["market.gone"]
         assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
 
 
@@ -147,17 +152,16 @@ async def test_a_stop_that_shows_again_is_left_there_told_of_and_followed(tmp_pa
     venue = FakeVenue()
     async with Rig(tmp_path, venue).running() as rig:
         stop = await protected(rig)
-        hidden = venue.orders.pop(stop.client_order_id)
-        await trio.sleep(200)
-        assert (await one(rig, Leg.STOP_LOSS)).state is State.CANCELED
-        venue.orders[stop.client_order_id] = hidden
+        with hidden(venue, stop):
+            await trio.sleep(200)
+            assert (await one(rig, Leg.STOP_LOSS)).state is State.CANCELED
         await trio.sleep(60)
         assert venue.orders[stop.client_order_id].state is State.OPEN, "it guards the position"
         venue.put(stop, State.FILLED)
         await trio.sleep(60)
         assert (await one(rig, Leg.STOP_LOSS)).filled == AMOUNT
         codes = ["order.vanished", "position.unprotected", "order.revived", "order.filled_late"]
-        assert alarms(rig) == codes
+        assert rig.alarm_codes() == codes
 
 
 async def test_two_moments_of_silence_far_apart_end_nothing(tmp_path: Path) -> None:
@@ -168,27 +172,26 @@ async def test_two_moments_of_silence_far_apart_end_nothing(tmp_path: Path) -> N
             await rig.send(id=f"a{n}", amount=AMOUNT, stop_loss=Decimal(48_000))
         await trio.sleep(200)
         for _ in range(3):
-            hidden, venue.orders = venue.orders, {}
+            shown, venue.orders = venue.orders, {}
             await trio.sleep(20)
-            venue.orders = hidden
+            venue.orders = shown
             await trio.sleep(140)
         stops = [order for order in await rig.orders() if order.leg is Leg.STOP_LOSS]
         assert {stop.state for stop in stops} == {State.OPEN}
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
 
 
 async def test_silence_counts_only_while_every_look_up_is_answered(tmp_path: Path) -> None:
     venue = FakeVenue()
     async with Rig(tmp_path, venue).running() as rig:
         stop = await protected(rig)
-        hidden = venue.orders.pop(stop.client_order_id)
-        await trio.sleep(30)
-        venue.down_until = trio.current_time() + 150
-        await trio.sleep(170)
-        venue.orders[stop.client_order_id] = hidden
+        with hidden(venue, stop):
+            await trio.sleep(30)
+            venue.down_until = trio.current_time() + 150
+            await trio.sleep(170)
         await trio.sleep(60)
         assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
 
 
 class Deaf(FakeVenue):
@@ -202,10 +205,9 @@ async def test_a_cancel_that_was_not_answered_proves_no_end(tmp_path: Path) -> N
     venue = Deaf()
     async with Rig(tmp_path, venue).running() as rig:
         stop = await protected(rig)
-        hidden = venue.orders.pop(stop.client_order_id)
-        await rig.send(id="b", action="close", amount=None)
-        await trio.sleep(60)
-        venue.orders[stop.client_order_id] = hidden
+        with hidden(venue, stop):
+            await rig.send(id="b", action="close", amount=None)
+            await trio.sleep(60)
         assert (await one(rig, Leg.STOP_LOSS)).state is State.OPEN
         assert (await one(rig, Leg.CLOSE)).state is State.PLANNED
 

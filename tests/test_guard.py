@@ -21,10 +21,6 @@ from rig import Rig, until
 NO = Rejected("order.rejected", "no stops today")
 
 
-def alarms(rig: Rig) -> list[str]:
-    return [event.data["code"] for event in rig.journal.events if event.kind == Kind.ALARM]
-
-
 def told(rig: Rig) -> str:
     """What the one alarm of a missing stop says."""
     (alarm,) = [one for one in rig.journal.events if one.data.get("code") == "position.unprotected"]
@@ -48,10 +44,10 @@ async def test_a_rejected_stop_is_an_alarm_in_time_and_once_over_restarts(tmp_pa
         rig.start(nursery)
         await rig.send(id="a", stop_loss=Decimal(48_000))
         await trio.sleep(29)
-        assert "position.unprotected" not in alarms(rig)
+        assert "position.unprotected" not in rig.alarm_codes()
         assert 25 < rig.unprotected < 30
         await trio.sleep(5)
-        assert alarms(rig).count("position.unprotected") == 1
+        assert rig.alarm_codes().count("position.unprotected") == 1
         (alarm,) = [one for one in rig.journal.events if one.data.get("code") == "position.unprotected"]
         entry = next(order for order in await rig.orders() if order.leg is Leg.ENTRY)
         assert alarm.order_id == entry.id
@@ -59,7 +55,7 @@ async def test_a_rejected_stop_is_an_alarm_in_time_and_once_over_restarts(tmp_pa
         rig.crash()
         rig.start(nursery)
         await trio.sleep(60)
-        assert alarms(rig).count("position.unprotected") == 1
+        assert rig.alarm_codes().count("position.unprotected") == 1
         assert rig.unprotected > 90  # from the fill on, whoever counted before
         assert await closes(rig) == []
         nursery.cancel_scope.cancel()
@@ -81,7 +77,7 @@ async def test_what_is_unprotected_is_closed_once_where_so_configured(tmp_path: 
         rig.start(nursery)
         await trio.sleep(30)
         assert [one.id for one in await closes(rig)] == [close.id]
-        assert alarms(rig).count("position.unprotected") == 1
+        assert rig.alarm_codes().count("position.unprotected") == 1
         assert rig.unprotected == 0.0
         assert [order for order in await rig.orders() if not order.at_rest] == []  # no leg is left behind
         (position,) = await rig.journal.read(lambda ledger: ledger.positions("main"))
@@ -111,7 +107,7 @@ async def test_a_stop_that_cannot_be_sent_does_not_go_beside_the_close(tmp_path:
     async with Rig(tmp_path, venue, limits=limits).running() as rig:
         await rig.send(id="a", stop_loss=Decimal(48_000))
         await trio.sleep(30)
-        assert alarms(rig).count("position.unprotected") == 1
+        assert rig.alarm_codes().count("position.unprotected") == 1
         venue.script.clear()
         await trio.sleep(90)
         (close,) = await closes(rig)
@@ -129,9 +125,9 @@ async def test_a_stop_that_gets_no_answer_for_ever_is_given_up_for_the_close(
     async with Rig(tmp_path, venue, limits=limits).running() as rig:
         await rig.send(id="a", stop_loss=Decimal(48_000), take_profit=target)
         await trio.sleep(29)
-        assert "position.unprotected" not in alarms(rig)
+        assert "position.unprotected" not in rig.alarm_codes()
         await trio.sleep(3)
-        assert alarms(rig).count("position.unprotected") == 1
+        assert rig.alarm_codes().count("position.unprotected") == 1
         venue.script.clear()  # the close itself is answered
         await trio.sleep(60)
         (close,) = await closes(rig)
@@ -152,7 +148,7 @@ async def test_a_stop_of_which_no_proof_can_come_is_given_up_for_the_close(tmp_p
         (stop,) = [order for order in await rig.orders() if order.leg is Leg.STOP_LOSS]
         assert stop.state is State.CANCELED
         assert len(venue.placed) == 3
-        assert sorted(alarms(rig)) == ["order.unprovable", "position.unprotected"]
+        assert sorted(rig.alarm_codes()) == ["order.unprovable", "position.unprotected"]
 
 
 async def test_a_stop_that_was_there_after_all_is_not_sold_twice(tmp_path: Path) -> None:
@@ -208,7 +204,7 @@ async def test_a_protected_entry_and_one_without_a_wish_are_left_alone(tmp_path:
         await rig.send(id="b")
         await trio.sleep(60)
         assert await closes(rig) == []
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
         assert rig.unprotected == 0.0
 
 
@@ -218,7 +214,7 @@ async def test_a_stop_that_a_human_canceled_is_not_missed(tmp_path: Path) -> Non
         await rig.send(id="a", stop_loss=Decimal(48_000))
         await trio.sleep(3)
         stop = next(one for one in await rig.orders() if one.leg is Leg.STOP_LOSS)
-        await rig.journal.write(lambda ledger: ledger.request_cancel([stop.id], wall(), "admin", waive=True))
+        await rig.cancel(stop, waive=True)
         await trio.sleep(60)
         assert await closes(rig) == []
 
@@ -227,7 +223,7 @@ async def test_zero_seconds_watch_nothing(tmp_path: Path) -> None:
     async with Rig(tmp_path, FakeVenue("fill", NO), limits=RiskSettings(unprotected_s=0.0)).running() as rig:
         await rig.send(id="a", stop_loss=Decimal(48_000))
         await trio.sleep(60)
-        assert alarms(rig) == ["order.rejected"]
+        assert rig.alarm_codes() == ["order.rejected"]
         assert rig.unprotected > 50
 
 
@@ -275,7 +271,7 @@ async def test_a_day_s_loss_is_recorded_once(tmp_path: Path) -> None:
         record = await own(rig)
         assert (record.state, record.by) == (TradingState.REDUCE, "risk.max_daily_loss")
         assert "today's loss is 10, the limit 10" in record.why
-        assert alarms(rig) == ["risk.max_daily_loss"]
+        assert rig.alarm_codes() == ["risk.max_daily_loss"]
         await rig.send(id="late")
         await trio.sleep(2)
         assert len(await rig.orders()) == 2
@@ -313,7 +309,7 @@ async def test_losses_in_a_row_reduce_until_a_human_resumes_and_count_anew(tmp_p
         assert (await own(rig)).state is TradingState.ACTIVE
         await lose(rig, venue, 3)
         assert (await own(rig)).state is TradingState.REDUCE
-        assert alarms(rig) == ["risk.max_consecutive_losses"] * 2
+        assert rig.alarm_codes() == ["risk.max_consecutive_losses"] * 2
 
 
 async def test_an_order_unknown_for_too_long_reduces(tmp_path: Path) -> None:
@@ -367,4 +363,4 @@ async def test_a_holding_without_a_price_is_no_drawdown(tmp_path: Path) -> None:
         venue.ticker = silent  # type: ignore[method-assign]
         await trio.sleep(300)
         assert (await own(rig)).state is TradingState.ACTIVE
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []

@@ -13,7 +13,7 @@ from fks.domain.messages import TradingState
 from fks.domain.orders import State
 from fks.domain.settings import RiskSettings
 from rig import Rig
-from test_guard import NO, alarms, closes, lose, own, told
+from test_guard import NO, closes, lose, own, told
 
 
 @pytest.mark.parametrize("then", ["alarm", "close"])
@@ -28,12 +28,12 @@ async def test_an_exchange_that_is_down_at_the_start_hides_no_missing_stop(tmp_p
         venue.down_until = 1000.0
         rig.start(nursery)
         await trio.sleep(27)
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
         assert 25 < rig.unprotected < 29
         await trio.sleep(4)
-        assert alarms(rig) == ["position.unprotected"]
+        assert rig.alarm_codes() == ["position.unprotected"]
         await trio.sleep(900)
-        assert alarms(rig) == ["position.unprotected"]
+        assert rig.alarm_codes() == ["position.unprotected"]
         assert rig.unprotected > 900
         assert await closes(rig) == [], "by when the exchange is back, all may be different"
         venue.script = [NO]
@@ -58,7 +58,7 @@ async def test_a_stop_that_goes_out_when_the_exchange_is_back_makes_a_close_need
         venue.script, venue.down_until = [], 100.0
         rig.start(nursery)
         await trio.sleep(200)
-        assert alarms(rig) == ["position.unprotected"]
+        assert rig.alarm_codes() == ["position.unprotected"]
         assert await closes(rig) == []
         assert rig.unprotected == 0.0
         nursery.cancel_scope.cancel()
@@ -77,7 +77,7 @@ async def test_a_start_that_takes_its_time_raises_nothing_new(tmp_path: Path) ->
         venue.script, venue.down_until = [], trio.current_time() + 3.0
         rig.start(nursery)
         await trio.sleep(60)
-        assert alarms(rig) == []
+        assert rig.alarm_codes() == []
         assert await closes(rig) == []
         nursery.cancel_scope.cancel()
 

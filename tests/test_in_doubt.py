@@ -39,7 +39,7 @@ async def test_an_entry_is_refused_when_a_canceled_order_shows_a_fill(tmp_path: 
         venue.put(first, State.FILLED)
         await trio.sleep(5)
         assert (await rig.intent(second)).code == "risk.max_position_notional"
-        told = [one.data for one in rig.journal.events if one.kind == "alarm"]
+        told = rig.alarms()
         assert [one["code"] for one in told] == ["order.filled_late"]
         assert told[0]["detail"].startswith("buy of 0.01 BTC/USDT shows after the order was canceled")
 
@@ -122,7 +122,7 @@ async def canceled(rig: Rig, name: str) -> Order:
     alert = await rig.send(id=name, order_type="limit", price=Decimal(49_000))
     await trio.sleep(1)
     (order,) = await rig.orders(alert)
-    await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], 0.0, "test"))
+    await rig.cancel(order)
     await trio.sleep(0.3)
     (order,) = await rig.orders(alert)
     assert order.state is State.CANCELED

@@ -112,9 +112,8 @@ async def test_drift_raises_one_alarm_with_its_numbers_and_is_over_when_it_is_ov
         assert told == []
         venue.funds["BTC"] = Decimal("0.2")  # somebody sold
         await trio.sleep(300)
-        alarms = [event for event in rig.journal.events if event.kind == "alarm"]
-        assert [alarm.data["code"] for alarm in alarms] == ["drift"]
-        assert "book 0.5, exchange 0.2, difference -0.3" in alarms[0].data["detail"]
+        assert rig.alarm_codes() == ["drift"]
+        assert "book 0.5, exchange 0.2, difference -0.3" in rig.alarms()[0]["detail"]
         assert told[-1] == ("main", "BTC/USDT", -0.3)
         venue.funds["BTC"] = Decimal(1)
         await trio.sleep(100)
@@ -173,21 +172,24 @@ class Holder(FakeVenue):
         return Balance(free=held, total=held)
 
 
+async def drifting(rig: Rig, venue: Holder, nursery: trio.Nursery, told: list[float]) -> None:
+    """Half a coin is held and gone; `told` hears of each difference."""
+    await rig.send(id="held", amount=Decimal("0.5"))
+    await trio.sleep(2)
+    venue.missing = Decimal("0.5")
+    await Reconciler(nursery, rig.account, lambda *drift: told.append(drift[2])).start()
+
+
 async def test_a_drift_is_seen_and_told_once_while_the_account_trades_all_the_time(tmp_path: Path) -> None:
     venue = Holder()
     told: list[float] = []
     rig = Rig(tmp_path, venue)
     async with rig.running(), trio.open_nursery() as nursery:
-        await rig.send(id="held", amount=Decimal("0.5"))
-        await trio.sleep(2)
-        venue.missing = Decimal("0.5")
-        reconciler = Reconciler(nursery, rig.account, lambda *drift: told.append(drift[2]), reduces=False)
-        await reconciler.start()
+        await drifting(rig, venue, nursery, told)
         for number in range(35):
             await rig.send(id=f"more-{number}", amount=Decimal("0.001"))
             await trio.sleep(4)
-        alarms = [event.data["code"] for event in rig.journal.events if event.kind == "alarm"]
-        assert alarms == ["drift"]
+        assert rig.alarm_codes() == ["drift"]
         assert set(told) == {-0.5}
         nursery.cancel_scope.cancel()
 
@@ -197,11 +199,7 @@ async def test_a_drift_of_a_market_that_moves_is_not_over(tmp_path: Path) -> Non
     told: list[float] = []
     rig = Rig(tmp_path, venue)
     async with rig.running(), trio.open_nursery() as nursery:
-        await rig.send(id="held", amount=Decimal("0.5"))
-        await trio.sleep(2)
-        venue.missing = Decimal("0.5")
-        reconciler = Reconciler(nursery, rig.account, lambda *drift: told.append(drift[2]))
-        await reconciler.start()
+        await drifting(rig, venue, nursery, told)
         await trio.sleep(20)
         venue.script, venue.blind_until = ["never"], math.inf
         await rig.send(id="lost", amount=Decimal("0.001"))
@@ -322,7 +320,7 @@ async def test_an_order_that_rests_although_it_has_ended_here_is_canceled_there(
         await rig.send(id="a", order_type="limit", price=Decimal(49_000))
         await trio.sleep(3)
         order = await rig.only()
-        await rig.journal.write(lambda ledger: ledger.request_cancel([order.id], wall(), "test"))
+        await rig.cancel(order)
         await trio.sleep(30)
         assert (await rig.only()).state is State.CANCELED
         venue.put(order, State.OPEN)  # as if the answer to its cancel had been somebody's mistake

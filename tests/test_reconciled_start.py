@@ -54,7 +54,7 @@ async def test_while_it_cannot_be_held_against_it_exits_go_and_entries_wait(tmp_
         assert not status.ready
         assert status.reason == "entries wait until the book is held against the exchange: no answer"
         await trio.sleep(300)
-        told = [event.data["code"] for event in rig.journal.events if event.kind == "alarm"]
+        told = rig.alarm_codes()
         assert told == ["account.not_ready", "stale"]
         venue.silent = False
         entry = await rig.send(id="again", symbol="ETH/USDT", amount=Decimal("0.1"))
